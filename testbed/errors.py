@@ -72,7 +72,7 @@ class TopologyError(TestbedError):
 
 
 class MissingFeatureError(TestbedError):
-    """This kernel, machine or user lacks something the lab needs; the hint says what provides it."""
+    """This kernel, machine or user lacks something needed; the hint says what provides it."""
 
 
 class LabError(TestbedError):

@@ -60,9 +60,13 @@ def encode(record: Record) -> str:
     return json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
 
 
-@cache
+_HINTS: dict[str, dict[str, Any]] = {}
+
+
 def _hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    if cls.__name__ not in _HINTS:
+        _HINTS[cls.__name__] = typing.get_type_hints(cls)
+    return _HINTS[cls.__name__]
 
 
 def _build(hint: Any, value: Any, where: str) -> Any:

@@ -1,6 +1,6 @@
 """The kinds of event, as frozen dataclasses.
 
-An :class:`Event` says what happened; a :class:`Record` adds when (nanoseconds of the lab's real-time
+An :class:`Event` says what happened; a :class:`Record` adds when (nanoseconds, lab
 clock), who said so (``origin``: ``harness``, ``service``, ``capture`` or ``test``) and where (node
 and service).  ``kind`` is the stable name used in JSON.
 """
@@ -192,7 +192,7 @@ class MappingExpired(Event):
 
 @dataclass(frozen=True, slots=True)
 class PortsExhausted(Event):
-    """A NAPT had no port left for a new mapping; existing mappings are untouched (RFC 6888 REQ-11)."""
+    """A NAPT had no port left for a new mapping; existing ones stay (RFC 6888 REQ-11)."""
 
     kind: ClassVar[str] = "ports-exhausted"
     component: str

@@ -1,0 +1,53 @@
+"""A service: a process that a node runs, and how one knows that it is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed.errors import Place
+
+LISTEN_TCP = "tcp"
+LISTEN_UDP = "udp"
+NOTIFY = "notify"
+LOG = "log"
+FILE = "file"
+COMMAND = "command"
+STARTED = "started"
+READY_KINDS = (LISTEN_TCP, LISTEN_UDP, NOTIFY, LOG, FILE, COMMAND, STARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A readiness condition.
+
+    ``kind`` and ``value``: ``tcp``/``udp`` a port listened on by the service's node; ``notify`` a
+    ``READY=1`` message on ``$NOTIFY_SOCKET`` (sd_notify(3)); ``log`` a regular expression in its
+    output; ``file`` a path that exists in the node; ``command`` a shell command that exits 0;
+    ``started`` as soon as the program was executed.  ``timeout`` in seconds.
+    """
+
+    kind: str = STARTED
+    value: str = ""
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process a node runs for as long as the lab is up.
+
+    ``command`` is an argument vector; ``{run}`` in an argument is the service's own writable
+    folder, kept with the run; ``{python}`` is the interpreter that runs the testbed.  ``files`` are written
+    into that folder before the start.  ``after`` names services (``node/service``) that must be
+    ready first.  ``secrets`` are values that must never appear in logs or reports.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    ready: Ready = Ready()
+    files: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    after: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    stop_signal: str = "TERM"
+    stop_timeout: float = 5.0
+    place: Place | None = field(default=None, compare=False, repr=False)

@@ -1,0 +1,132 @@
+"""What a lab *is*: frozen, typed data.  Building it touches nothing.
+
+A :class:`Topology` is nodes joined by links.  A link with two interfaces is a cable; with more it
+is a LAN segment.  Addresses belong to interfaces, as in a drawing.  Times are seconds, rates bits
+per second, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
+
+from testbed.errors import Place
+from testbed.model.fault import Fault
+from testbed.model.impairment import Impairment
+from testbed.model.service import Service
+
+InterfaceAddress = IPv4Interface | IPv6Interface
+Prefix = IPv4Network | IPv6Network
+
+HOST = "host"
+ROUTER = "router"
+SWITCH = "switch"
+ROLES = (HOST, ROUTER, SWITCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A static route of a node.
+
+    ``to`` is a prefix; exactly one of ``via`` (next hop), ``dev`` (interface, on link) or ``kind``
+    (``blackhole``, ``unreachable``, ``prohibit``) says where it leads; ``via`` with ``dev`` is
+    needed for link-local next hops.
+    """
+
+    to: Prefix
+    via: str | None = None
+    dev: str | None = None
+    kind: str = "unicast"
+    metric: int | None = None
+    mtu: int | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host, router or switch.
+
+    ``sysctls`` are extra kernel settings by dotted name; ``files`` are text files laid over the
+    node's own view of the file system; ``firewall`` is an nftables ruleset (``nft -f`` syntax);
+    ``backend`` and ``image`` choose where its namespace comes from (``netns`` when not given).
+    """
+
+    name: str
+    role: str = HOST
+    routes: tuple[Route, ...] = ()
+    services: tuple[Service, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    firewall: str | None = None
+    backend: str | None = None
+    image: str | None = None
+    note: str = ""
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One end of a link: an interface of a node with its addresses there."""
+
+    node: str
+    name: str
+    addresses: tuple[InterfaceAddress, ...] = ()
+    mac: str | None = None
+    impairment: Impairment | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """``node:interface``, the way users name it."""
+        return f"{self.node}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable (two ends) or a LAN segment (more); ``impairment`` applies in every direction."""
+
+    name: str
+    ends: tuple[Interface, ...]
+    mtu: int = 1500
+    impairment: Impairment | None = None
+    note: str = ""
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A whole lab.  ``groups`` are boxes of the drawing: ``(title, node names)``."""
+
+    name: str
+    title: str = ""
+    nodes: tuple[Node, ...] = ()
+    links: tuple[Link, ...] = ()
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    source: str | None = field(default=None, compare=False, repr=False)
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError when there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def link(self, name: str) -> Link:
+        """The link of that name; KeyError when there is none."""
+        for link in self.links:
+            if link.name == name:
+                return link
+        raise KeyError(name)
+
+    def interfaces_of(self, node: str) -> tuple[tuple[Link, Interface], ...]:
+        """The node's interfaces with the links they are on, in the order of the links."""
+        return tuple((link, end) for link in self.links for end in link.ends if end.node == node)
+
+
+def parse_address(text: str) -> InterfaceAddress:
+    """``192.0.2.1/24`` or ``2001:db8::1/64``; ValueError without a prefix length."""
+    if "/" not in text:
+        raise ValueError(f"{text!r} has no prefix length")
+    return ip_interface(text)
