@@ -36,9 +36,10 @@ class Service:
     """A process a node runs for as long as the lab is up.
 
     ``command`` is an argument vector; ``{run}`` in an argument is the service's own writable
-    folder, kept with the run; ``{python}`` is the interpreter that runs the testbed.  ``files`` are written
-    into that folder before the start.  ``after`` names services (``node/service``) that must be
-    ready first.  ``secrets`` are values that must never appear in logs or reports.
+    folder, kept with the run; ``{python}`` is the interpreter that runs the testbed.  ``files``
+    are written into that folder before the start.  ``after`` names services (``node/service``) that
+    must be ready first.  ``secrets`` are values that must never appear in logs or reports.
+    ``needs`` are kernel features as ``testbed doctor`` names them (``tun``, ``esp``...).
     """
 
     name: str
@@ -50,4 +51,5 @@ class Service:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     stop_signal: str = "TERM"
     stop_timeout: float = 5.0
+    needs: tuple[str, ...] = ()
     place: Place | None = field(default=None, compare=False, repr=False)
