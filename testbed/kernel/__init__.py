@@ -1,0 +1,1 @@
+"""Doing things to the Linux kernel: netlink, namespaces, tc, nft, capture.  No policy here."""
