@@ -1,0 +1,87 @@
+"""A node's own view of the file system.
+
+Programs in a node see the host's files, but what they write to ``/etc``, ``/var``, ``/tmp`` and
+``/srv`` lands in memory that dies with the lab, ``/run`` is empty and their own, and ``/sys`` shows
+the node's interfaces.  So several daemons of one kind run side by side and the host stays clean.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from testbed.errors import KernelError
+from testbed.kernel import libc
+
+OVERLAID = ("/etc", "/var", "/tmp", "/srv")
+WRITABLE = (*OVERLAID, "/run")
+_LAB_STORE = "/run/testbed-lab"
+_LAB_RUN_FOLDER = f"{_LAB_STORE}/run-folder"
+
+
+def private_lab_view(run_folder: Path) -> None:
+    """In the lab's fresh mount namespace: cut the ties to the host, new /proc, empty /run."""
+    libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
+    libc.mount("proc", "/proc", "proc", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
+    keep = os.open(run_folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        libc.mount("tmpfs", "/run", "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=755")
+        Path(_LAB_RUN_FOLDER).mkdir(parents=True)
+        # By descriptor: the run folder may lie under the /run that was just covered.
+        libc.mount(f"/proc/self/fd/{keep}", _LAB_RUN_FOLDER, None, libc.MS_BIND)
+    finally:
+        os.close(keep)
+
+
+def node_view(node: str, run_folder: Path) -> str | None:
+    """In a node's fresh mount namespace (and its network namespace): lay its own view.
+
+    Returns what could not be had (``/sys`` in some containers), None when all is there.
+    """
+    libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
+    missing = None
+    try:
+        libc.mount("sysfs", "/sys", "sysfs", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
+    except KernelError as error:
+        missing = f"/sys shows the host's interfaces, not the node's ({error.what})"
+    for folder in OVERLAID:
+        if not Path(folder).is_dir():
+            continue
+        store = Path(f"{_LAB_STORE}/{node}{folder}")
+        (store / "upper").mkdir(parents=True)
+        (store / "work").mkdir()
+        (store / "upper").chmod(Path(folder).stat().st_mode & 0o7777)
+        libc.mount(
+            "overlay",
+            folder,
+            "overlay",
+            libc.MS_NOSUID | libc.MS_NODEV,
+            f"lowerdir={folder},upperdir={store}/upper,workdir={store}/work",
+        )
+    _show_run_folder(run_folder)
+    return missing
+
+
+def _show_run_folder(run_folder: Path) -> None:
+    """The run folder is the one place where a node writes to the real disk."""
+    keep = os.open(_LAB_RUN_FOLDER, os.O_PATH | os.O_CLOEXEC)
+    try:
+        libc.mount("tmpfs", "/run", "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=755")
+        run_folder.mkdir(parents=True, exist_ok=True)
+        libc.mount(f"/proc/self/fd/{keep}", str(run_folder), None, libc.MS_BIND)
+    finally:
+        os.close(keep)
+
+
+def lay_file(path: str, content: str) -> None:
+    """Write a text file in the node's view (call inside its mount namespace)."""
+    if not path.startswith(tuple(f"{folder}/" for folder in WRITABLE)):
+        raise KernelError(
+            f"cannot lay a file at {path}",
+            hint=f"a node's own files lie under {', '.join(WRITABLE)}",
+        )
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink():
+        target.unlink()  # /etc/resolv.conf often points out of /etc
+    target.write_text(content, encoding="utf-8")

@@ -1,0 +1,158 @@
+"""Messages between a lab and its users: JSON objects, and descriptors, over SOCK_SEQPACKET.
+
+The lab listens on a socket in the *abstract* namespace of the host's network namespace: no file is
+left behind whatever happens, and the name itself tells whether a lab of that name is up.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import struct
+from typing import Any
+
+from testbed.errors import LabError, LabExistsError, LabNotFoundError
+
+_PREFIX = "testbed-lab"
+_MAX_MESSAGE = 160 * 1024
+_MAX_DESCRIPTORS = 16
+
+
+class ChannelClosedError(LabError):
+    """The other side of a channel is gone."""
+
+
+def socket_name(lab: str, uid: int) -> str:
+    """The abstract name of a lab's socket."""
+    return f"\0{_PREFIX}/{uid}/{lab}"
+
+
+class Channel:
+    """One connection; either side may send objects with descriptors attached."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Two connected ends."""
+        left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(left), cls(right)
+
+    def fileno(self) -> int:
+        """The descriptor, for waiting."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close; the other side sees the end."""
+        self._socket.close()
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """How long :meth:`receive` waits; None for ever."""
+        self._socket.settimeout(seconds)
+
+    def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        """Send one message.
+
+        Raises:
+            ChannelClosedError: the other side is gone.
+        """
+        data = json.dumps(message, ensure_ascii=False).encode()
+        if len(data) > _MAX_MESSAGE:
+            raise LabError(f"a message of {len(data)} bytes is too long for the lab's channel")
+        try:
+            if descriptors:
+                socket.send_fds(self._socket, [data], descriptors)
+            else:
+                self._socket.send(data)
+        except (BrokenPipeError, ConnectionError) as error:
+            raise ChannelClosedError("the lab's channel is closed") from error
+
+    def receive(self) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """The next message and its descriptors (close-on-exec).
+
+        Raises:
+            ChannelClosedError: the other side is gone.
+            TimeoutError: nothing came in time.
+        """
+        try:
+            data, descriptors = self._receive_bytes()
+        except ConnectionError as error:
+            raise ChannelClosedError("the lab's channel is closed") from error
+        if not data:
+            raise ChannelClosedError("the lab's channel is closed")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise LabError("a message on the lab's channel is not an object")
+        return message, descriptors
+
+    def _receive_bytes(self) -> tuple[bytes, tuple[int, ...]]:
+        space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
+        data, ancillary, _, _ = self._socket.recvmsg(
+            _MAX_MESSAGE + 1, space, socket.MSG_CMSG_CLOEXEC
+        )
+        descriptors = array.array("i")
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                whole = len(content) - len(content) % descriptors.itemsize
+                descriptors.frombytes(content[:whole])
+        return data, tuple(descriptors)
+
+    def peer_uid(self) -> int:
+        """The user at the other end (SO_PEERCRED), as numbered in this user namespace."""
+        data = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        _, uid, _ = struct.unpack("3i", data)
+        return int(uid)
+
+
+def listen(lab: str) -> socket.socket:
+    """Claim a lab's name for this user.
+
+    Raises:
+        LabExistsError: a lab of that name is up already.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.bind(socket_name(lab, os.geteuid()))
+    except OSError as error:
+        listener.close()
+        raise LabExistsError(
+            f"a lab named {lab!r} is up already",
+            hint=f"use it (testbed exec {lab} NODE COMMAND), take it down (testbed down {lab}), "
+            "or give this one another name (--name)",
+        ) from error
+    listener.listen(64)
+    return listener
+
+
+def connect(lab: str) -> Channel:
+    """A connection to a lab of this user that is up.
+
+    Raises:
+        LabNotFoundError: there is none of that name.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.connect(socket_name(lab, os.geteuid()))
+    except OSError as error:
+        sock.close()
+        running = ", ".join(running_labs()) or "none"
+        raise LabNotFoundError(
+            f"no lab named {lab!r} is up for this user",
+            hint=f"labs up now: {running}; bring one up with: testbed up TOPOLOGY",
+        ) from error
+    return Channel(sock)
+
+
+def running_labs() -> list[str]:
+    """The names of this user's labs, from the kernel's own list of sockets."""
+    prefix = f"@{_PREFIX}/{os.geteuid()}/"
+    names: set[str] = set()
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:  # noqa: PTH123
+        for line in table:
+            path = line.split(maxsplit=7)[-1].strip()
+            if path.startswith(prefix):
+                names.add(path.removeprefix(prefix))
+    return sorted(names)
