@@ -1,0 +1,45 @@
+# `make` alone lists the targets.  Every target sets up what it needs by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Extra words for the program a target runs, for example: make test ARGS="-k mape -x"
+ARGS ?=
+
+.PHONY: help setup setup-bench test-topology test lint bench lock clean distclean
+
+help: ## list the targets (this text)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@echo '  ARGS="..." is handed on to the program, e.g.: make test ARGS="-k mape -x"'
+
+test-topology: setup ## build every topology, send traffic through it, judge it, leave a report
+	@$(BIN)/testbed test $(ARGS)
+
+test: setup ## the tests of the testbed itself
+	@$(BIN)/python -m pytest tests --junitxml=runs/tests/junit.xml $(ARGS)
+
+lint: setup ## ruff (rules and format) and mypy in strict mode
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict
+
+bench: setup-bench ## measure against peers; the table of the README comes from here
+	@$(BIN)/python -m bench $(ARGS)
+
+setup: ## Debian packages and .venv (the other targets do this by themselves)
+	@setup/setup.sh
+
+setup-bench:
+	@setup/setup.sh bench
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@setup/lock.sh
+
+clean: ## remove caches, build products and the reports of runs
+	@rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find . -path ./.venv -prune -o -path ./.git -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf
+
+distclean: clean ## clean, and remove .venv and the set-up's own files
+	@rm -rf .venv .setup

@@ -1,0 +1,29 @@
+#!/bin/bash
+# Sets this checkout up: Debian packages, then .venv.  Every target of the Makefile that needs
+# them runs this first; when nothing is to be done it takes a fraction of a second.
+#
+#     setup.sh [bench]     with `bench` also the peers that `make bench` measures against
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=setup/lib.sh
+. setup/lib.sh
+
+lists=(setup/debian-packages.txt)
+if [ "${1:-}" = bench ]; then lists+=(setup/debian-packages-bench.txt); fi
+
+# Looked at before anything is written, so that a user who may only read this checkout can use it.
+missing=$(missing_rows "${lists[@]}")
+if [ -z "$missing" ] && bash setup/venv.sh --check; then exit 0; fi
+
+[ -w . ] || fail "$PWD is not set up yet, and you ($(id -un 2>/dev/null || id -u)) may not write to it"
+mkdir -p .setup
+[ -w .setup ] || fail "$PWD/.setup belongs to another user; run make as that user, or remove it"
+exec 9>>.setup/lock
+if ! flock -n 9; then
+    say 'another set-up runs in this folder; waiting for it to end'
+    flock -w 1800 9 || fail 'the other set-up has not ended in 30 minutes'
+fi
+
+bash setup/debian.sh "${lists[@]}"
+bash setup/venv.sh
+say "done in $SECONDS s"
