@@ -49,9 +49,10 @@ install() { apt install --no-install-recommends --no-upgrade --no-remove "$@"; }
 # Is there a package without a version to install?  Then the machine's package index is too old
 # or was never fetched.
 index_is_too_old() {
-    local package
+    local package policy
     for package in "$@"; do
-        LC_ALL=C apt-cache policy "$package" | grep -q '^  Candidate: [^(]' || return 0
+        policy=$(LC_ALL=C apt-cache policy "$package")
+        [[ $policy =~ $'\n  Candidate: '[^\(] ]] || return 0
     done
     return 1
 }
