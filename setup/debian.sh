@@ -77,7 +77,7 @@ main() {
         explain_missing <<<"$missing"
     fi
 
-    printf '  to install them:  sudo apt-get install --no-install-recommends %s\n' \
+    printf '  as root:  apt-get install --no-install-recommends %s\n' \
         "$(names_of <<<"$missing")" >&2
     if [ "${TESTBED_SETUP_STRICT:-0}" = 1 ]; then
         fail 'packages are missing, and TESTBED_SETUP_STRICT=1 asks for all of them'

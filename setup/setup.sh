@@ -13,9 +13,11 @@ if [ "${1:-}" = bench ]; then lists+=(setup/debian-packages-bench.txt); fi
 
 # Looked at before anything is written, so that a user who may only read this checkout can use it.
 missing=$(missing_rows "${lists[@]}")
-if [ -z "$missing" ] && bash setup/venv.sh --check; then exit 0; fi
+ready=no
+if bash setup/venv.sh --check; then ready=yes; fi
+if [ -z "$missing" ] && [ "$ready" = yes ]; then exit 0; fi
 
-[ -w . ] || fail "$PWD is not set up yet, and you ($(id -un 2>/dev/null || id -u)) may not write to it"
+[ -w . ] || fail "$PWD is not set up yet, and you (user id $(id -u)) may not write to it"
 mkdir -p .setup
 [ -w .setup ] || fail "$PWD/.setup belongs to another user; run make as that user, or remove it"
 exec 9>>.setup/lock
@@ -26,4 +28,4 @@ fi
 
 bash setup/debian.sh "${lists[@]}"
 bash setup/venv.sh
-say "done in $SECONDS s"
+if [ "$ready" = no ]; then say "done in $SECONDS s"; fi
