@@ -12,7 +12,8 @@
 set -euo pipefail
 
 guard=${TESTBED_POLICY_RC_D:-/usr/sbin/policy-rc.d} # the variable is for the tests; sudo drops it
-readonly guard
+unit_links=${TESTBED_UNIT_LINKS:-/etc/systemd/system} # likewise
+readonly guard unit_links
 readonly mark='# testbed set-up guard; removed when the installation ends'
 
 remove_guard() {
@@ -58,42 +59,49 @@ index_is_too_old() {
 }
 
 installed_packages() {
-    dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p'
 }
 
 # Units and init scripts of the packages that came in just now do not start by themselves.
 disable_daemons_of() {
-    local package file unit
+    local package file
     for package in "$@"; do
         while IFS= read -r file; do
-            unit=${file##*/}
             case $file in
             */systemd/system/*@.*) ;;
             */systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.timer)
-                # Works on files alone, so also in a container or an image that is not running.
-                if command -v systemctl >/dev/null &&
-                    [ "$(systemctl is-enabled "$unit" 2>/dev/null)" = enabled ]; then
-                    systemctl --quiet disable "$unit" 2>/dev/null &&
-                        printf 'disabled %s (came with %s)\n' "$unit" "$package"
+                if disable_unit "${file##*/}"; then
+                    printf 'disabled %s (came with %s)\n' "${file##*/}" "$package"
                 fi
                 ;;
             /etc/init.d/*)
-                if ! command -v systemctl >/dev/null && command -v update-rc.d >/dev/null; then
-                    update-rc.d "$unit" disable >/dev/null &&
-                        printf 'disabled init script %s (came with %s)\n' "$unit" "$package"
-                fi
+                if [ -x "$(command -v update-rc.d)" ]; then update-rc.d "${file##*/}" disable; fi
                 ;;
             esac
-        done < <(dpkg-query -L "$package" 2>/dev/null)
+        done <<<"$(dpkg-query -L "$package")"
     done
+}
+
+# disable_unit UNIT: true if it was enabled and is not any more.  Works on files alone, so also in
+# an image or a container that systemd does not run (and may be booted one day).
+disable_unit() {
+    if command -v systemctl >/dev/null; then
+        [ "$(systemctl is-enabled "$1" 2>/dev/null)" = enabled ] || return 1
+        systemctl --quiet disable "$1"
+    else
+        local links
+        links=$(find "$unit_links" -lname "*/$1" -print -delete 2>/dev/null) || true
+        [ -n "$links" ]
+    fi
 }
 
 main() {
     [ $# -gt 0 ] || { printf 'usage: install-as-root.sh PACKAGE...\n' >&2 && exit 2; }
     command -v apt-get >/dev/null || { printf 'no apt-get on this machine\n' >&2 && exit 1; }
 
-    local before package failed=()
-    before=$(installed_packages)
+    local package failed=() arrived=()
+    local -A before=()
+    while IFS= read -r package; do before[$package]=1; done <<<"$(installed_packages)"
     place_guard
 
     local updated=no
@@ -111,8 +119,9 @@ main() {
         fi
     fi
 
-    local arrived
-    mapfile -t arrived < <(comm -13 <(printf '%s\n' "$before") <(installed_packages))
+    while IFS= read -r package; do
+        [ -n "${before[$package]:-}" ] || arrived+=("$package")
+    done <<<"$(installed_packages)"
     [ ${#arrived[@]} -eq 0 ] || disable_daemons_of "${arrived[@]}"
 
     if [ ${#failed[@]} -gt 0 ]; then

@@ -36,7 +36,7 @@ find_python() {
     for candidate in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
         if fit_python "$candidate"; then return; fi
     done
-    fail 'no Python 3.11 or newer found (Debian 12 and later have it: apt-get install python3)'
+    return 1
 }
 
 # What an environment is built from: its stamps hold these keys.  Both have the folder in them,
@@ -100,7 +100,10 @@ build() {
 
 main() {
     local python pip=()
-    python=$(find_python)
+    if ! python=$(find_python); then
+        [ "${1:-}" != --check ] || return 1
+        fail 'no Python 3.11 or newer found (Debian 12 and later have it: apt-get install python3)'
+    fi
     if ! stamped "$lock_stamp" "$(lock_key "$python")"; then
         [ "${1:-}" != --check ] || return 1
         : >"$log"
