@@ -68,7 +68,10 @@ main() {
         [ "$status" -lt 128 ] || exit "$status" # interrupted
         grep '^disabled ' "$log" | sed 's/^/setup: /' >&2 || true
         missing=$(missing_rows "$@") || exit 1
-        [ -n "$missing" ] || return 0
+        if [ -z "$missing" ]; then
+            [ "$status" -eq 0 ] || fail "all packages are there, but the installation had trouble (see $log)"
+            return 0
+        fi
         warn "these Debian packages could not be installed (the whole log: $log):"
         explain_missing <<<"$missing"
         grep -E '^(E:|W:|could not|sudo:)' "$log" | tail -5 | sed 's/^/    /' >&2 || true

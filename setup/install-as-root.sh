@@ -75,7 +75,9 @@ disable_daemons_of() {
                 fi
                 ;;
             /etc/init.d/*)
-                if [ -x "$(command -v update-rc.d)" ]; then update-rc.d "${file##*/}" disable; fi
+                if compgen -G "/etc/rc[2345].d/S??${file##*/}" >/dev/null; then
+                    update-rc.d "${file##*/}" disable
+                fi
                 ;;
             esac
         done <<<"$(dpkg-query -L "$package")"
