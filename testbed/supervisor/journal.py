@@ -25,9 +25,10 @@ class Journal:
             path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
 
-    def listen(self, listener: Listener) -> None:
-        """Have every further record handed to ``listener``."""
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Have every further record handed to ``listener``; call the result to end that."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def say(
         self,
@@ -48,7 +49,7 @@ class Journal:
         except OSError as error:
             self.lost += 1
             self.trouble = f"{self.path}: {error.strerror}"
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(record)
 
     def redact(self, text: str) -> str:

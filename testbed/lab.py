@@ -1,0 +1,344 @@
+"""A lab that is up, as its users see it.
+
+    with Lab.up(topology) as lab:
+        result = lab.run("pc", ["curl", "-s", "http://203.0.113.80/"])
+        with lab.capture("ce:wan") as capture:
+            lab.run("pc", ["ping", "-c1", "203.0.113.80"])
+        print(capture.path, lab.drops())
+
+Everything here asks the lab's supervisor, a process of its own; several users and threads may do so
+at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from testbed.errors import LabError, TopologyError
+from testbed.events import Drop, Event, Note, Record, decode, encode
+from testbed.lab_capture import Capture
+from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
+from testbed.model.codec import to_json_text
+from testbed.model.files import load_topology
+from testbed.model.impairment import Impairment
+from testbed.model.topology import Topology
+from testbed.model.validate import validate
+from testbed.plan import make_plan
+from testbed.runs import new_run_folder
+from testbed.supervisor import boot
+from testbed.supervisor import channel as channels
+from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.faces import error_from_json
+from testbed.supervisor.spec import LabSpec
+
+_LOOK_EVERY = 0.01
+Progress = Callable[[str], None]
+
+
+class Lab:
+    """A lab that is up."""
+
+    def __init__(
+        self, name: str, topology: Topology, run_folder: Path, boot_channel: Channel | None
+    ) -> None:
+        self.name = name
+        self.topology = topology
+        self.run_folder = run_folder
+        self._boot = boot_channel
+        self._is_down = False
+
+    @classmethod
+    def up(
+        cls,
+        topology: Topology,
+        *,
+        name: str | None = None,
+        run_folder: Path | None = None,
+        attached: bool = True,
+        progress: Progress | None = None,
+    ) -> Lab:
+        """Bring a topology up.
+
+        Args:
+            topology: what to build.
+            name: the lab's name; the topology's by default. One user's labs have different names.
+            run_folder: where events, logs and captures go; a new folder under ``runs/`` by default.
+            attached: the lab ends with this process, whatever happens to it. Otherwise it stays
+                until :meth:`down` is called by anyone.
+            progress: called with a line of text as the work goes on.
+
+        Raises:
+            TopologyError: the topology is not valid.
+            LabExistsError: a lab of that name is up.
+            LabError: it could not be brought up; nothing of it is left.
+        """
+        problems = validate(topology)
+        if problems:
+            raise TopologyError(topology.name, problems)
+        chosen = name or topology.name
+        folder = (run_folder or new_run_folder(chosen)).resolve()
+        _prepare(folder, topology)
+        plan = make_plan(topology)
+        spec = LabSpec(chosen, topology, plan, folder, attached)
+        channel = boot.start(spec)
+        try:
+            _await_up(channel, progress)
+        except BaseException:
+            channel.close()
+            raise
+        if not attached:
+            channel.close()
+        return cls(chosen, topology, folder, channel if attached else None)
+
+    @classmethod
+    def connect(cls, name: str) -> Lab:
+        """The lab of that name that is up already.
+
+        Raises:
+            LabNotFoundError: there is none.
+        """
+        with _Conversation(name) as talk:
+            status = talk.ask({"do": "status"})["status"]
+        folder = Path(status["run_folder"])
+        return cls(name, load_topology(folder / "topology.json"), folder, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """End the lab: services in reverse order, captures flushed, then everything at once."""
+        if self._is_down:
+            return
+        self._is_down = True
+        try:
+            with _Conversation(self.name) as talk:
+                talk.ask({"do": "down"})
+                with suppress(ChannelClosedError):
+                    talk.channel.receive()  # its end tells that the lab's pid 1 is gone
+        finally:
+            if self._boot is not None:
+                self._boot.close()
+
+    def status(self) -> dict[str, Any]:
+        """The lab's state: nodes, services, captures, trouble."""
+        status = self._ask({"do": "status"})["status"]
+        assert isinstance(status, dict)
+        return status
+
+    def run(
+        self,
+        node: str,
+        command: Sequence[str],
+        *,
+        input_text: str = "",
+        timeout: float = 60.0,
+        check: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a command in a node to its end.
+
+        Args:
+            node: where.
+            command: the argument vector.
+            input_text: what it reads.
+            timeout: seconds after which it is ended and LabError raised.
+            check: raise LabError, with its output, if it does not exit 0.
+            environment: variables to add.
+        """
+        return run_command(
+            self.name,
+            node,
+            command,
+            input_text=input_text,
+            timeout=timeout,
+            check=check,
+            environment=environment,
+        )
+
+    def start(
+        self, node: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> RunningCommand:
+        """Start a command in a node and go on; it ends with its handle or the lab."""
+        return start_command(self.name, node, command, environment=environment)
+
+    def socket(
+        self,
+        node: str,
+        family: int = socket.AF_INET,
+        kind: int = socket.SOCK_DGRAM,
+        protocol: int = 0,
+    ) -> socket.socket:
+        """A real socket that lives in the node's network, for this process to use."""
+        with _Conversation(self.name) as talk:
+            request = {"do": "socket", "node": node, "family": int(family), "kind": int(kind)}
+            talk.channel.send({**request, "protocol": protocol})
+            _, descriptors = talk.answer()
+        return socket.socket(fileno=descriptors[0])
+
+    def capture(self, *interfaces: str, file: str | None = None, expression: str = "") -> Capture:
+        """Capture on these ``node:interface`` names, all of the lab's if none is given.
+
+        ``expression`` is a tcpdump filter.  The capture runs when this returns.
+        """
+        chosen = interfaces or tuple(end.label for link in self.topology.links for end in link.ends)
+        return Capture.begin(self.name, self.run_folder, chosen, file, expression)
+
+    def cut(self, target: str) -> None:
+        """Unplug a link, or one ``node:interface``."""
+        self.fault("cut", target)
+
+    def restore(self, target: str) -> None:
+        """Plug it in again; addresses and routes come back as planned."""
+        self.fault("restore", target)
+
+    def impair(self, target: str, impairment: Impairment) -> None:
+        """Make a link (or one direction of it) as bad as told; ``Impairment()`` mends it."""
+        self.fault("impair", target, impairment=impairment)
+
+    def fault(
+        self,
+        kind: str,
+        target: str,
+        *,
+        impairment: Impairment | None = None,
+        addresses: Sequence[str] = (),
+    ) -> None:
+        """Put a fault on the lab (kinds: see :mod:`testbed.model.fault`)."""
+        message: dict[str, Any] = {"do": "fault", "kind": kind, "target": target}
+        if impairment is not None:
+            fields = Impairment.__dataclass_fields__
+            message["impairment"] = {field: getattr(impairment, field) for field in fields}
+        self._ask({**message, "addresses": list(addresses)})
+
+    def service(self, key: str, action: str, signal: int = 0) -> None:
+        """``start``, ``stop``, ``restart`` or ``signal`` a service ``node/name``."""
+        self._ask({"do": "service", "service": key, "action": action, "signal": signal})
+
+    def events(self) -> list[Record]:
+        """All events so far, those that services have just sent included."""
+        self._ask({"do": "sync"})
+        return list(read_events(self.run_folder / "events.jsonl"))
+
+    def drops(self, *, node: str | None = None, reason: str | None = None) -> list[Drop]:
+        """The packets that our components say they dropped."""
+        return [
+            record.event
+            for record in self.events()
+            if isinstance(record.event, Drop)
+            and node in (None, record.node)
+            and reason in (None, record.event.reason)
+        ]
+
+    def wait_for(
+        self, condition: Callable[[list[Record]], bool], what: str, timeout: float = 10.0
+    ) -> list[Record]:
+        """Wait until the events fulfil a condition; returns them.
+
+        Raises:
+            LabError: they do not within ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition(events := self.events()):
+            if time.monotonic() > deadline:
+                last = "\n".join(f"  {encode(record)}" for record in events[-8:])
+                raise LabError(f"waited {timeout:g} s in vain for {what}; last events:\n{last}")
+            time.sleep(_LOOK_EVERY)
+        return events
+
+    def emit(self, event: Event, node: str | None = None) -> None:
+        """Add an event of the test's own to the stream."""
+        record = Record(time.time_ns(), "test", event, node)
+        self._ask({"do": "emit", "line": encode(record)})
+
+    def note(self, text: str) -> None:
+        """Keep a line of evidence in the event stream."""
+        self.emit(Note(text))
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        with _Conversation(self.name) as talk:
+            return talk.ask(message)
+
+
+class _Conversation:
+    """A connection to a lab for one or a few requests."""
+
+    def __init__(self, lab: str) -> None:
+        self.channel = channels.connect(lab)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.channel.close()
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return its answer; an error answer is raised."""
+        self.channel.send(message)
+        return self.answer()[0]
+
+    def answer(self) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """The next answer."""
+        message, descriptors = self.channel.receive()
+        if "error" in message:
+            raise error_from_json(message["error"])
+        return message, descriptors
+
+
+def read_events(path: Path) -> Iterator[Record]:
+    """The records of an ``events.jsonl``."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):  # else it is being written just now
+                yield decode(line)
+
+
+def _prepare(folder: Path, topology: Topology) -> None:
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        (folder / "topology.json").write_text(to_json_text(topology), encoding="utf-8")
+        (folder / "events.jsonl").touch()
+    except OSError as error:
+        raise LabError(
+            f"cannot write the run folder: {error.strerror}",
+            where=str(folder),
+            hint="free some space, or choose another place with TESTBED_RUNS or --runs",
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LabError("the run folder is not writable", where=str(folder))
+
+
+def _await_up(channel: Channel, progress: Progress | None) -> None:
+    while True:
+        try:
+            message, _ = channel.receive()
+        except ChannelClosedError as error:
+            raise LabError(
+                "the lab's supervisor ended before the lab was up",
+                hint="was it killed? the machine may be out of memory; see logs/lab.log",
+            ) from error
+        if "error" in message:
+            raise error_from_json(message["error"])
+        if "up" in message:
+            return
+        if progress is not None:
+            progress(str(message.get("progress")))

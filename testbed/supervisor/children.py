@@ -1,0 +1,55 @@
+"""Child processes of the lab: as pid 1 it reaps everything, also what daemons leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+
+class Children:
+    """Ends of child processes, as futures."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+        loop.add_signal_handler(signal.SIGCHLD, self.reap)
+
+    def watch(self, pid: int) -> asyncio.Future[int]:
+        """The exit code of a child just started (negative: the signal that ended it)."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._waiting[pid] = future
+        return future
+
+    def reap(self) -> None:
+        """Collect every child that has ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            future = self._waiting.pop(pid, None)
+            if future is not None and not future.done():
+                future.set_result(os.waitstatus_to_exitcode(status))
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Signal a session leader's whole process group; nothing happens if it is gone."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return
+
+
+async def end_group(pid: int, ended: asyncio.Future[int], number: int, patience: float) -> int:
+    """Ask a process group to end, insist after ``patience`` seconds; returns the exit code."""
+    signal_group(pid, number)
+    try:
+        status = await asyncio.wait_for(asyncio.shield(ended), patience)
+    except TimeoutError:
+        signal_group(pid, signal.SIGKILL)
+        status = await ended
+    signal_group(pid, signal.SIGKILL)  # helpers it may have left in its group
+    return status

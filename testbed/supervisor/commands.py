@@ -1,0 +1,101 @@
+"""Commands that users and tests run in nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+from testbed.errors import LabError
+from testbed.events import CommandEnded, CommandStarted
+from testbed.supervisor import process
+from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.children import Children, end_group, signal_group
+from testbed.supervisor.journal import Journal
+from testbed.supervisor.nodes import Nodes
+
+
+class Commands:
+    """Starts commands in nodes and ends them with their caller."""
+
+    def __init__(self, nodes: Nodes, journal: Journal, children: Children, lab: str) -> None:
+        self._nodes, self._journal, self._children = nodes, journal, children
+        self._lab = lab
+        self._count = 0
+
+    async def serve(
+        self, channel: Channel, request: dict[str, Any], descriptors: tuple[int, ...]
+    ) -> None:
+        """Run one command; answers ``{"pid"}`` at once and ``{"status"}`` when it ends.
+
+        Whoever asked can send ``{"signal": N}``; if they go away, the command is ended.
+        """
+        if len(descriptors) != 3:
+            raise LabError("a command needs three descriptors: input, output, errors")
+        node = str(request["node"])
+        arguments = tuple(str(word) for word in request["command"])
+        if not arguments:
+            raise LabError("there is no command to run", where=node)
+        environment = {
+            "PATH": process.PATH,
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            **{str(key): str(value) for key, value in request.get("environment", {}).items()},
+            "TESTBED_LAB": self._lab,
+            "TESTBED_NODE": node,
+        }
+        started = time.monotonic()
+        pid = process.spawn(
+            node,
+            self._nodes[node].network,
+            self._nodes.view(node),
+            process.Command(
+                arguments,
+                environment,
+                str(request.get("folder", "/")),
+                descriptors,
+                terminal=bool(request.get("terminal", False)),
+            ),
+        )
+        for descriptor in descriptors:
+            os.close(descriptor)
+        ended = self._children.watch(pid)
+        self._count += 1
+        number = self._count
+        self._journal.say(CommandStarted(arguments, number), node=node, origin="test")
+        channel.send({"pid": pid, "number": number})
+        status = await self._follow(channel, pid, ended)
+        seconds = time.monotonic() - started
+        self._journal.say(CommandEnded(number, status, seconds), node=node, origin="test")
+        try:
+            channel.send({"status": status, "seconds": seconds})
+        except ChannelClosedError:
+            return
+
+    async def _follow(self, channel: Channel, pid: int, ended: asyncio.Future[int]) -> int:
+        """Wait for the end, passing on signals; end it when the caller is gone."""
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+
+        def listen() -> None:
+            try:
+                message, _ = channel.receive()
+                signal_group(pid, int(message["signal"]))
+            except (ChannelClosedError, KeyError, ValueError):
+                loop.remove_reader(channel)
+                if not gone.done():
+                    gone.set_result(None)
+
+        loop.add_reader(channel, listen)
+        try:
+            both: set[asyncio.Future[Any]] = {ended, gone}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                return await end_group(pid, ended, signal.SIGTERM, 2.0)
+            # Whatever the command left running in its session ends with it only if it was told
+            # so: a shell's background jobs live on until the lab ends.
+            return ended.result()
+        finally:
+            loop.remove_reader(channel)

@@ -1,0 +1,203 @@
+"""Carrying out a plan: every decision was made there, here they are only done.
+
+Consecutive operations on one namespace go to the kernel as one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import cast
+
+from testbed.errors import KernelError
+from testbed.kernel import addresses, links, namespaces, nft, offload, routes, sysctl, tc
+from testbed.kernel.netlink import Request
+from testbed.kernel.rtnl import RouteSocket
+from testbed.model.impairment import Impairment
+from testbed.plan.operations import (
+    FABRIC,
+    AddAddress,
+    AddRoute,
+    LayFile,
+    LoadFirewall,
+    MakeBridge,
+    MakeCable,
+    MakeNode,
+    Operation,
+    Port,
+    SetSetting,
+    SetUp,
+    Shape,
+)
+from testbed.supervisor.nodes import LabNode, Nodes
+
+Progress = Callable[[str], None]
+
+
+def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress) -> None:
+    """Do the operations in order.
+
+    Raises:
+        KernelError: the kernel refused one; the lab must then be ended.
+    """
+    for kind, group in groupby(operations, key=_phase):
+        batch = list(group)
+        if kind == "nodes":
+            progress(f"making {len(batch)} nodes")
+            _make_nodes(batch, nodes)
+        elif kind == "cables":
+            progress(f"laying {len(batch)} cables")
+            _make_cables(batch, nodes)
+        elif kind == "contents":
+            _make_contents(batch, nodes)
+        else:
+            if kind == "configuration":
+                progress("configuring addresses and routes")
+            _configure(batch, nodes)
+
+
+def _phase(operation: Operation) -> str:
+    if isinstance(operation, MakeNode):
+        return "nodes"
+    if isinstance(operation, MakeCable):
+        return "cables"
+    if isinstance(operation, LoadFirewall | LayFile):
+        return "contents"
+    return "configuration"
+
+
+def _make_nodes(batch: list[Operation], nodes: Nodes) -> None:
+    try:
+        for operation in batch:
+            assert isinstance(operation, MakeNode)
+            network = namespaces.new_network()
+            nodes.add(LabNode(operation.node, operation.role, network))
+            for key, value in operation.settings:
+                sysctl.write(key, value, where=f"node {operation.node}")
+    finally:
+        namespaces.enter_network(nodes.home)
+
+
+def _network(nodes: Nodes, node: str) -> int:
+    return nodes.home if node == FABRIC else nodes[node].network
+
+
+def _make_cables(batch: list[Operation], nodes: Nodes) -> None:
+    with RouteSocket("lab") as kernel:
+        for operation in batch:
+            assert isinstance(operation, MakeCable)
+            left, right = operation.left, operation.right
+            kernel.queue(
+                links.veth(
+                    _veth_end(nodes, left, operation.mtu), _veth_end(nodes, right, operation.mtu)
+                ).at(f"link {operation.link}")
+            )
+        kernel.flush()
+    for node in {port.node for port in _ports(batch) if port.bridge is not None}:
+        with namespaces.inside_network(_network(nodes, node), nodes.home), RouteSocket(node) as at:
+            for port in _ports(batch):
+                if port.node == node and port.bridge is not None:
+                    at.queue(links.change(port.index, master=port.bridge))
+                    if node == FABRIC:
+                        at.queue(links.change(port.index, up=True))
+            at.flush()
+
+
+def _ports(batch: list[Operation]) -> Iterable[Port]:
+    for operation in batch:
+        if isinstance(operation, MakeCable):
+            yield operation.left
+            yield operation.right
+
+
+def _veth_end(nodes: Nodes, port: Port, mtu: int) -> links.VethEnd:
+    return links.VethEnd(
+        name=port.name,
+        index=port.index,
+        netns_fd=_network(nodes, port.node),
+        mac=port.mac,
+        mtu=mtu,
+    )
+
+
+def _configure(batch: list[Operation], nodes: Nodes) -> None:
+    for node, group in groupby(batch, key=lambda operation: operation.node):  # type: ignore[union-attr]  # cables are not in this phase
+        with namespaces.inside_network(_network(nodes, node), nodes.home), RouteSocket(node) as at:
+            for operation in group:
+                if isinstance(operation, SetSetting):
+                    at.flush()
+                    sysctl.write(operation.key, operation.value, where=f"node {node}")
+                elif isinstance(operation, SetUp) and operation.index > 1:
+                    offload.show_real_packets(operation.interface)
+                    at.queue(request_of(operation))
+                else:
+                    at.queue(request_of(operation))
+            at.flush()
+
+
+def request_of(operation: Operation) -> Request:
+    """The kernel request of one step of a node's configuration."""
+    match operation:
+        case MakeBridge():
+            request = links.bridge(
+                operation.name,
+                index=operation.index,
+                mtu=operation.mtu,
+                up=operation.node == FABRIC,
+            )
+            return request.at(f"{operation.node}:{operation.name}")
+        case Shape():
+            return shaping(operation.index, operation.impairment).at(
+                f"{operation.node}:{operation.interface}"
+            )
+        case AddAddress():
+            return addresses.add_address(
+                operation.index, str(operation.address), nodad=operation.address.version == 6
+            ).at(f"{operation.node}:{operation.interface}")
+        case SetUp():
+            return links.change(operation.index, up=True).at(
+                f"{operation.node}:{operation.interface}"
+            )
+        case AddRoute():
+            return _route(operation)
+        case _:
+            raise KernelError(f"no kernel request for {operation!r}")
+
+
+def _route(operation: AddRoute) -> Request:
+    return routes.add_route(
+        str(operation.to),
+        via=operation.via,
+        link=operation.index,
+        kind=cast(routes.RouteType, operation.kind),  # the model's names are the kernel's
+        metric=operation.metric,
+        mtu=operation.mtu,
+    ).at(f"node {operation.node}")
+
+
+def shaping(index: int, impairment: Impairment) -> Request:
+    """The queueing discipline that makes an interface as bad as asked."""
+    if impairment.needs_netem:
+        return tc.netem(
+            index,
+            delay=impairment.delay,
+            jitter=impairment.jitter,
+            loss=impairment.loss,
+            reorder=impairment.reorder,
+            duplicate=impairment.duplicate,
+            corrupt=impairment.corrupt,
+            rate=impairment.rate,
+            limit=impairment.queue or 1000,
+            replace=True,
+        )
+    assert impairment.rate is not None
+    return tc.tbf(index, rate=impairment.rate, replace=True)
+
+
+def _make_contents(batch: list[Operation], nodes: Nodes) -> None:
+    for operation in batch:
+        if isinstance(operation, LoadFirewall):
+            with nodes.inside(operation.node):
+                nft.load(operation.ruleset, where=f"node {operation.node}")
+        elif isinstance(operation, LayFile):
+            nodes[operation.node].files[operation.path] = operation.content

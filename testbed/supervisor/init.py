@@ -1,0 +1,236 @@
+"""Pid 1 of a lab: builds it, serves requests, ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+from testbed.errors import LabError, TestbedError
+from testbed.events import LabDown, LabUp, Note
+from testbed.kernel import mounts, namespaces
+from testbed.model.fault import Fault
+from testbed.plan.operations import StartService
+from testbed.supervisor.captures import Captures
+from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.children import Children
+from testbed.supervisor.commands import Commands
+from testbed.supervisor.construct import construct
+from testbed.supervisor.faces import error_to_json, report_failure
+from testbed.supervisor.faults import Faults
+from testbed.supervisor.journal import Journal
+from testbed.supervisor.nodes import Nodes
+from testbed.supervisor.requests import Requests
+from testbed.supervisor.services import Services
+from testbed.supervisor.spec import LabSpec
+
+
+def run(spec: LabSpec, boot: Channel, listener: socket.socket, owner: int, limits: str) -> NoReturn:
+    """Be the lab until it ends. Never returns."""
+    status = 1
+    try:
+        status = asyncio.run(LabInit(spec, boot, listener, owner, limits).live())
+    except BaseException as error:  # noqa: BLE001  # a forked child must never return
+        report_failure(boot, error)
+    # The end of pid 1 ends every process of the lab, and with the last descriptors go the
+    # namespaces: there is nothing to clean up, and nothing that a crash could leave behind.
+    os._exit(status)
+
+
+class LabInit:
+    """The state of pid 1 and its life from building to the end."""
+
+    def __init__(
+        self, spec: LabSpec, boot: Channel, listener: socket.socket, owner: int, limits: str
+    ) -> None:
+        self._spec, self._boot, self._listener, self._owner = spec, boot, listener, owner
+        self._limits = limits
+        self._started = time.monotonic()
+        self._ended = asyncio.Event()
+        self._reason = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def live(self) -> int:
+        """Build, serve, end; returns the exit status."""
+        spec = self._spec
+        loop = asyncio.get_running_loop()
+        mounts.private_lab_view(spec.run_folder)
+        self.journal = Journal(spec.run_folder / "events.jsonl", spec.secrets)
+        self.nodes = Nodes(namespaces.current_network(), spec.run_folder)
+        children = Children(loop)
+        self.services = Services(self.nodes, self.journal, children, spec.run_folder, spec.name)
+        self.captures = Captures(self.nodes, self.journal, children, spec.run_folder)
+        self.faults = Faults(spec.plan, self.nodes, self.services, self.journal)
+        self.commands = Commands(self.nodes, self.journal, children, spec.name)
+        requests = Requests(self)
+        self._watch_owner(loop)
+        try:
+            await self._build()
+        except TestbedError as error:
+            self._say_failure(error)
+            await self.services.stop_all()
+            raise
+        self._listener.setblocking(False)
+        loop.add_reader(self._listener, self._accept, requests)
+        loop.add_signal_handler(signal.SIGTERM, self.end, "terminated")
+        self._schedule_faults(loop)
+        self._boot.send({"up": requests.status()})
+        await self._ended.wait()
+        await self._finish()
+        return 0
+
+    def end(self, reason: str) -> None:
+        """Begin to end the lab."""
+        if not self._ended.is_set():
+            self._reason = reason
+            self._ended.set()
+
+    @property
+    def spec(self) -> LabSpec:
+        """What the lab was given."""
+        return self._spec
+
+    @property
+    def limits(self) -> str:
+        """What this user cannot have, if anything."""
+        return self._limits
+
+    @property
+    def seconds(self) -> float:
+        """How long the lab has lived."""
+        return time.monotonic() - self._started
+
+    async def finished(self) -> None:
+        """Stop services and captures in order; the caller may answer before pid 1 ends."""
+        await self.services.stop_all()
+        await self.captures.stop_all()
+
+    def _watch_owner(self, loop: asyncio.AbstractEventLoop) -> None:
+        """An attached lab ends with its owner; any lab ends if nobody waits for it to come up."""
+
+        def gone() -> None:
+            os._exit(3)  # nobody is left to hear of it: the kernel ends the rest
+
+        def boot_closed() -> None:
+            try:
+                self._boot.receive()
+            except (ChannelClosedError, OSError, ValueError):
+                loop.remove_reader(self._boot)
+                if self._spec.attached or not self._listening:
+                    gone()
+
+        if self._spec.attached:
+            loop.add_reader(self._owner, gone)
+        loop.add_reader(self._boot, boot_closed)
+
+    _listening = False
+
+    async def _build(self) -> None:
+        plan = self._spec.plan
+        started = [op for op in plan.operations if isinstance(op, StartService)]
+        rest = (op for op in plan.operations if not isinstance(op, StartService))
+        construct(rest, self.nodes, self._progress)
+        if self._limits:
+            self.journal.say(Note(f"running as an ordinary user: {self._limits}"))
+        if started:
+            self._progress(f"starting {len(started)} services")
+            await self.services.start_all([(op.node, op.service) for op in started])
+        topology = self._spec.topology
+        self._listening = True
+        self.journal.say(
+            LabUp(topology.name, len(topology.nodes), len(topology.links), self.seconds)
+        )
+
+    def _progress(self, text: str) -> None:
+        self._boot.send({"progress": text})
+
+    def _say_failure(self, error: TestbedError) -> None:
+        self.journal.say(LabDown(f"failed to come up: {error.what}"))
+
+    def _schedule_faults(self, loop: asyncio.AbstractEventLoop) -> None:
+        def apply(fault: Fault) -> None:
+            self.spawn(self.faults.apply(fault))
+
+        for fault in self._spec.topology.faults:
+            if fault.at is not None:
+                loop.call_later(fault.at, apply, fault)
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine beside everything else; its failure is noted in the journal."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except TestbedError as error:
+                self.journal.say(Note(f"failed: {error}"))
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _accept(self, requests: Requests) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        channel = Channel(sock)
+        # Root inside is whoever started the lab; everybody else is refused.
+        if channel.peer_uid() != 0:
+            error = LabError("this lab belongs to another user")
+            channel.send({"error": error_to_json(error)})
+            channel.close()
+            return
+        self.spawn(self._serve(requests, channel))
+
+    async def _serve(self, requests: Requests, channel: Channel) -> None:
+        """Answer one connection until it closes."""
+        try:
+            while True:
+                message, descriptors = await _receive(channel)
+                try:
+                    await requests.answer(channel, message, descriptors)
+                except TestbedError as error:
+                    channel.send({"error": error_to_json(error)})
+                except (OSError, KeyError, ValueError, TypeError) as error:
+                    traceback.print_exception(error, file=sys.stderr)
+                    failure = LabError(f"{message.get('do')}: {type(error).__name__}: {error}")
+                    channel.send({"error": error_to_json(failure)})
+                finally:
+                    for descriptor in descriptors:
+                        _close_quietly(descriptor)
+        except ChannelClosedError:
+            return
+        finally:
+            channel.close()
+
+    async def _finish(self) -> None:
+        if self._reason == "terminated":
+            await self.finished()
+        self.journal.say(LabDown(self._reason))
+        self.journal.close()
+
+
+async def _receive(channel: Channel) -> tuple[dict[str, Any], tuple[int, ...]]:
+    loop = asyncio.get_running_loop()
+    there: asyncio.Future[None] = loop.create_future()
+
+    def arrived() -> None:
+        loop.remove_reader(channel)
+        if not there.done():
+            there.set_result(None)
+
+    loop.add_reader(channel, arrived)
+    await there
+    return channel.receive()
+
+
+def _close_quietly(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    except OSError:
+        return  # a command has taken it over and closed it

@@ -1,0 +1,77 @@
+"""The nodes of a lab that is up: a name and the descriptors that keep its namespaces alive."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.errors import LabError
+from testbed.kernel import mounts, namespaces
+
+
+@dataclass(slots=True)
+class LabNode:
+    """A node: its network namespace, and its file view once something needed it."""
+
+    name: str
+    role: str
+    network: int
+    files: dict[str, str] = field(default_factory=dict)
+    view: int | None = None
+    view_trouble: str | None = None
+
+
+class Nodes:
+    """All nodes, and moving in and out of them.  The process must be single-threaded."""
+
+    def __init__(self, home: int, run_folder: Path) -> None:
+        self.home = home
+        self._run_folder = run_folder
+        self._nodes: dict[str, LabNode] = {}
+
+    def add(self, node: LabNode) -> None:
+        """Take a node in."""
+        self._nodes[node.name] = node
+
+    def __iter__(self) -> Iterator[LabNode]:
+        return iter(self._nodes.values())
+
+    def __getitem__(self, name: str) -> LabNode:
+        node = self._nodes.get(name)
+        if node is None:
+            known = ", ".join(self._nodes)
+            raise LabError(f"no node named {name!r}", hint=f"this lab's nodes: {known}")
+        return node
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Be in the node's network namespace for a while."""
+        with namespaces.inside_network(self[name].network, self.home):
+            yield
+
+    def view(self, name: str) -> int:
+        """The node's file view (a mount namespace), made when first asked for."""
+        node = self[name]
+        if node.view is None:
+            with self.inside(name), namespaces.new_mount_namespace() as descriptor:
+                node.view_trouble = mounts.node_view(name, self._run_folder)
+                for path, content in node.files.items():
+                    mounts.lay_file(path, content)
+            # A mount namespace resets the working folder; the lab's own is the root.
+            os.chdir("/")
+            node.view = descriptor
+        return node.view
+
+    def open_socket(self, name: str, family: int, kind: int, protocol: int) -> socket.socket:
+        """A socket that lives in the node's network namespace, whoever holds it."""
+        with self.inside(name):
+            return socket.socket(family, kind, protocol)
+
+    def call(self, name: str, function: Callable[[], None]) -> None:
+        """Call something in the node's network namespace."""
+        with self.inside(name):
+            function()

@@ -1,0 +1,138 @@
+"""What can be asked of a lab that is up."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import LabError
+from testbed.events import decode
+from testbed.model.fault import Fault
+from testbed.model.impairment import Impairment
+from testbed.supervisor.channel import Channel
+
+if TYPE_CHECKING:
+    from testbed.supervisor.init import LabInit
+
+
+class Requests:
+    """The table of requests; each answers with one message unless it says otherwise."""
+
+    def __init__(self, lab: LabInit) -> None:
+        self._lab = lab
+        self._table = {
+            "status": self._status,
+            "socket": self._socket,
+            "service": self._service,
+            "fault": self._fault,
+            "emit": self._emit,
+            "sync": self._sync,
+            "capture": self._capture,
+            "down": self._down,
+        }
+
+    async def answer(
+        self, channel: Channel, message: dict[str, Any], descriptors: tuple[int, ...]
+    ) -> None:
+        """Do what the message asks, and answer."""
+        name = str(message.get("do"))
+        if name == "command":
+            await self._lab.commands.serve(channel, message, descriptors)
+            return
+        action = self._table.get(name)
+        if action is None:
+            raise LabError(f"the lab does not know the request {name!r}")
+        await action(channel, message, descriptors)
+
+    def status(self) -> dict[str, Any]:
+        """The state of the lab as plain data."""
+        lab = self._lab
+        return {
+            "name": lab.spec.name,
+            "topology": lab.spec.topology.name,
+            "title": lab.spec.topology.title,
+            "run_folder": str(lab.spec.run_folder),
+            "attached": lab.spec.attached,
+            "seconds": lab.seconds,
+            "nodes": [
+                {"name": node.name, "role": node.role, "trouble": node.view_trouble}
+                for node in lab.nodes
+            ],
+            "services": lab.services.states(),
+            "captures": lab.captures.states(),
+            "events_lost": lab.journal.lost,
+            "trouble": lab.journal.trouble,
+            "limits": lab.limits or None,
+        }
+
+    async def _status(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        del message
+        channel.send({"status": self.status()})
+
+    async def _socket(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        opened = self._lab.nodes.open_socket(
+            str(message["node"]),
+            int(message["family"]),
+            int(message["kind"]),
+            int(message["protocol"]),
+        )
+        with opened:
+            channel.send({"ok": True}, (opened.fileno(),))
+
+    async def _service(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        services = self._lab.services
+        key = str(message["service"])
+        node, service = services.find(key)
+        action = message["action"]
+        if action in ("stop", "restart"):
+            await services.stop(key)
+        if action in ("start", "restart"):
+            await services.start(node, service)
+        if action == "signal":
+            services.signal(key, int(message["signal"]))
+        channel.send({"services": services.states()})
+
+    async def _fault(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        impairment = message.get("impairment")
+        await self._lab.faults.apply(
+            Fault(
+                kind=str(message["kind"]),
+                target=str(message["target"]),
+                impairment=None if impairment is None else Impairment(**impairment),
+                addresses=tuple(message.get("addresses", ())),
+            )
+        )
+        channel.send({"ok": True})
+
+    async def _emit(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        self._lab.journal.record(decode(str(message["line"])))
+        channel.send({"ok": True})
+
+    async def _sync(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        """Everything handed over so far is in the journal and the capture files."""
+        del message
+        self._lab.services.drain()
+        await self._lab.captures.sync()
+        channel.send({"ok": True, "events_lost": self._lab.journal.lost})
+
+    async def _capture(
+        self, channel: Channel, message: dict[str, Any], descriptors: tuple[int, ...]
+    ) -> None:
+        captures = self._lab.captures
+        if message["action"] == "stop":
+            channel.send({"capture": await captures.stop(int(message["number"]))})
+            return
+        output = os.dup(descriptors[0]) if descriptors else None
+        number = await captures.start(
+            tuple(str(item) for item in message["interfaces"]),
+            file=message.get("file"),
+            output=output,
+            expression=message.get("filter"),
+        )
+        channel.send({"number": number})
+
+    async def _down(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+        del message
+        await self._lab.finished()
+        self._lab.end("asked")
+        channel.send({"ok": True})

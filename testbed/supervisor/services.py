@@ -1,0 +1,270 @@
+"""Services: start, readiness, log, restart, end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import ServiceError
+from testbed.events import Record, ServiceExited, ServiceReady, ServiceStarted, decode
+from testbed.events.codec import EventFormatError
+from testbed.events.emitter import VARIABLE
+from testbed.events.kinds import Note
+from testbed.model import service as model
+from testbed.model.service import Service
+from testbed.supervisor import process
+from testbed.supervisor.children import Children, end_group
+from testbed.supervisor.journal import Journal
+from testbed.supervisor.nodes import Nodes
+from testbed.supervisor.readiness import Condition, NotifySocket, tail
+
+_EVENTS_DESCRIPTOR = 3
+_MAX_EVENT = 64 * 1024
+
+
+@dataclass(slots=True)
+class Running:
+    """A service that has been started."""
+
+    node: str
+    service: Service
+    pid: int
+    ended: asyncio.Future[int]
+    log: Path
+    events: socket.socket
+    notify: NotifySocket | None
+    state: str = "starting"
+    stopping: bool = False
+
+
+class Services:
+    """All services of a lab."""
+
+    def __init__(
+        self, nodes: Nodes, journal: Journal, children: Children, run_folder: Path, lab: str
+    ) -> None:
+        self._nodes, self._journal, self._children = nodes, journal, children
+        self._folder, self._lab = run_folder, lab
+        self._running: dict[str, Running] = {}
+        self._known: dict[str, tuple[str, Service]] = {}
+        self._order: list[str] = []
+
+    def states(self) -> dict[str, str]:
+        """``node/service`` to ``starting``, ``ready``, ``stopped`` or ``exited N``."""
+        return {
+            key: self._running[key].state if key in self._running else "stopped"
+            for key in self._known
+        }
+
+    def find(self, key: str) -> tuple[str, Service]:
+        """The service of that ``node/service`` name."""
+        if key not in self._known:
+            known = ", ".join(self._known) or "none"
+            raise ServiceError(f"no service {key!r}", hint=f"this lab's services: {known}")
+        return self._known[key]
+
+    async def start_all(self, services: list[tuple[str, Service]]) -> None:
+        """Start every service, each as soon as those it comes after are ready.
+
+        Raises:
+            ServiceError: one did not become ready.
+        """
+        for node, service in services:
+            self._known[f"{node}/{service.name}"] = (node, service)
+        tasks: dict[str, asyncio.Task[None]] = {}
+
+        async def begin(node: str, service: Service) -> None:
+            for earlier in service.after:
+                await asyncio.shield(tasks[earlier])
+            await self.start(node, service)
+
+        for node, service in services:  # in the plan's order, so `after` is known already
+            key = f"{node}/{service.name}"
+            tasks[key] = asyncio.create_task(begin(node, service))
+        done, pending = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
+
+    async def start(self, node: str, service: Service) -> None:
+        """Start one service and wait until it is ready.
+
+        Raises:
+            ServiceError: it cannot be run, ended early or was not ready in time; the end of its
+                log is part of the message.
+        """
+        key = f"{node}/{service.name}"
+        self._known.setdefault(key, (node, service))
+        running = self._launch(node, service)
+        condition = Condition(
+            service.ready,
+            nodes=self._nodes,
+            node=node,
+            log=running.log,
+            notify=running.notify,
+            run_command=lambda arguments: self._look(node, arguments),
+        )
+        try:
+            seconds = await condition.wait(lambda: not running.ended.done())
+        except ServiceError as error:
+            log = self._journal.redact(tail(running.log))
+            raise ServiceError(
+                f"service {service.name!r}: {error.what}; the end of its log:\n{log}",
+                where=node,
+                hint=f"the whole log: {running.log}",
+            ) from error
+        running.state = "ready"
+        self._journal.say(ServiceReady(str(condition), seconds), node=node, service=service.name)
+
+    async def stop(self, key: str, number: int | None = None) -> None:
+        """End a service; with ``number`` it gets that signal first instead of its own."""
+        running = self._running.get(key)
+        if running is None or running.ended.done():
+            return
+        running.stopping = True
+        chosen = number or getattr(signal, f"SIG{running.service.stop_signal}")
+        await end_group(running.pid, running.ended, chosen, running.service.stop_timeout)
+        self._collect(running)
+
+    def signal(self, key: str, number: int) -> None:
+        """Send a service a signal, for example SIGHUP to have it read its configuration again."""
+        self.find(key)
+        running = self._running.get(key)
+        if running is None or running.ended.done():
+            raise ServiceError(f"service {key!r} does not run")
+        os.kill(running.pid, number)
+
+    async def kill(self, key: str) -> None:
+        """``kill -9`` a service, as a fault: the lab did not ask it to end."""
+        self.find(key)
+        running = self._running.get(key)
+        if running is not None and not running.ended.done():
+            await end_group(running.pid, running.ended, signal.SIGKILL, 1.0)
+
+    async def stop_all(self) -> None:
+        """End every service, the last started first."""
+        for key in reversed(self._order):
+            await self.stop(key)
+
+    def drain(self) -> None:
+        """Take in all events that services have handed over up to now."""
+        for running in self._running.values():
+            self._collect(running)
+
+    def _launch(self, node: str, service: Service) -> Running:
+        key = f"{node}/{service.name}"
+        folder = self._folder / "services" / node / service.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in service.files:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self._fill(content, folder), encoding="utf-8")
+            path.chmod(0o600 if service.secrets else 0o644)
+        log = self._folder / "logs" / f"{node}-{service.name}.log"
+        log.parent.mkdir(exist_ok=True)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        notify = None
+        environment = {
+            "PATH": process.PATH,
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "HOME": str(folder),
+            "PYTHONUNBUFFERED": "1",
+            "TESTBED_LAB": self._lab,
+            "TESTBED_NODE": node,
+            VARIABLE: str(_EVENTS_DESCRIPTOR),
+            **dict(service.env),
+        }
+        if service.ready.kind == model.NOTIFY:
+            notify = NotifySocket(self._nodes, node, service.name)
+            environment["NOTIFY_SOCKET"] = notify.address
+        arguments = tuple(self._fill(argument, folder) for argument in service.command)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pid = process.spawn(
+                node,
+                self._nodes[node].network,
+                self._nodes.view(node),
+                process.Command(
+                    arguments,
+                    environment,
+                    str(folder),
+                    (nothing, output, output, theirs.fileno()),
+                ),
+            )
+        finally:
+            os.close(output)
+            os.close(nothing)
+            theirs.close()
+        ended = self._children.watch(pid)
+        running = Running(node, service, pid, ended, log, ours, notify)
+        self._running[key] = running
+        if key not in self._order:
+            self._order.append(key)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours, self._collect, running)
+        ended.add_done_callback(lambda future: self._ended(running, future.result()))
+        self._journal.say(ServiceStarted(arguments, pid), node=node, service=service.name)
+        return running
+
+    @staticmethod
+    def _fill(text: str, folder: Path) -> str:
+        return text.replace("{run}", str(folder)).replace("{python}", sys.executable)
+
+    def _collect(self, running: Running) -> None:
+        """Move a service's waiting events into the journal."""
+        loop = asyncio.get_running_loop()
+        while running.events.fileno() >= 0:
+            try:
+                line = running.events.recv(_MAX_EVENT)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                line = b""
+            if not line:
+                loop.remove_reader(running.events)
+                running.events.close()
+                return
+            name = running.service.name
+            try:
+                record = decode(line)
+            except EventFormatError as error:
+                event = Note(f"service sent something that is no event: {error.what}")
+                self._journal.say(event, node=running.node, service=name)
+                continue
+            self._journal.record(
+                Record(record.time_ns, "service", record.event, running.node, name)
+            )
+
+    def _ended(self, running: Running, status: int) -> None:
+        running.state = "stopped" if running.stopping else f"exited {status}"
+        self._collect(running)
+        if running.notify is not None:
+            running.notify.close()
+        self._journal.say(
+            ServiceExited(status, running.stopping), node=running.node, service=running.service.name
+        )
+
+    async def _look(self, node: str, arguments: tuple[str, ...]) -> int:
+        """Run a short program in the node to see whether a condition holds."""
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            pid = process.spawn(
+                node,
+                self._nodes[node].network,
+                self._nodes.view(node),
+                process.Command(
+                    arguments, {"PATH": process.PATH}, "/", (nothing, nothing, nothing)
+                ),
+            )
+        finally:
+            os.close(nothing)
+        return await self._children.watch(pid)
