@@ -77,6 +77,7 @@ disable_daemons_of() {
             /etc/init.d/*)
                 if compgen -G "/etc/rc[2345].d/S??${file##*/}" >/dev/null; then
                     update-rc.d "${file##*/}" disable
+                    printf 'disabled %s (came with %s)\n' "${file##*/}" "$package"
                 fi
                 ;;
             esac
