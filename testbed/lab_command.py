@@ -45,9 +45,10 @@ class RunningCommand:
     """A command that was started; use it as a context manager or call :meth:`stop`."""
 
     def __init__(
-        self, channel: Channel, node: str, command: tuple[str, ...], stdin: int, out: int, err: int
+        self, channel: Channel, node: str, command: tuple[str, ...], pipes: tuple[int, int, int]
     ) -> None:
         self._channel, self.node, self.command = channel, node, command
+        stdin, out, err = pipes
         self._stdin: int | None = stdin
         self._outputs = {out: bytearray(), err: bytearray()}
         self._order = (out, err)
@@ -198,7 +199,7 @@ def start_command(
     finally:
         for number in (stdin_read, out_write, err_write):
             os.close(number)
-    return RunningCommand(channel, node, tuple(command), stdin_write, out_read, err_read)
+    return RunningCommand(channel, node, tuple(command), (stdin_write, out_read, err_read))
 
 
 def request_command(

@@ -8,6 +8,7 @@ the node's interfaces.  So several daemons of one kind run side by side and the 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.errors import KernelError
@@ -33,11 +34,22 @@ def private_lab_view(run_folder: Path) -> None:
         os.close(keep)
 
 
-def node_view(node: str, run_folder: Path) -> str | None:
+def node_view(node: str, run_folder: Path, files: Mapping[str, str]) -> str | None:
     """In a node's fresh mount namespace (and its network namespace): lay its own view.
 
-    Returns what could not be had (``/sys`` in some containers), None when all is there.
+    ``files`` are the node's own text files by path.  Returns what could not be had (``/sys`` in
+    some containers), None when all is there.
+
+    Raises:
+        KernelError: a mount was refused, or a file lies where a node cannot have its own.
     """
+    for path in files:
+        if not path.startswith(tuple(f"{folder}/" for folder in WRITABLE)):
+            raise KernelError(
+                f"cannot lay a file at {path}",
+                where=node,
+                hint=f"a node's own files lie under {', '.join(WRITABLE)}",
+            )
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
     missing = None
     try:
@@ -45,21 +57,37 @@ def node_view(node: str, run_folder: Path) -> str | None:
     except KernelError as error:
         missing = f"/sys shows the host's interfaces, not the node's ({error.what})"
     for folder in OVERLAID:
-        if not Path(folder).is_dir():
-            continue
-        store = Path(f"{_LAB_STORE}/{node}{folder}")
-        (store / "upper").mkdir(parents=True)
-        (store / "work").mkdir()
-        (store / "upper").chmod(Path(folder).stat().st_mode & 0o7777)
-        libc.mount(
-            "overlay",
-            folder,
-            "overlay",
-            libc.MS_NOSUID | libc.MS_NODEV,
-            f"lowerdir={folder},upperdir={store}/upper,workdir={store}/work",
-        )
+        if Path(folder).is_dir():
+            _overlay(Path(f"{_LAB_STORE}/{node}{folder}"), folder, files)
     _show_run_folder(run_folder)
+    for path, content in files.items():
+        if path.startswith("/run/"):
+            _write(Path(path), content)
     return missing
+
+
+def _overlay(store: Path, folder: str, files: Mapping[str, str]) -> None:
+    upper, work = store / "upper", store / "work"
+    upper.mkdir(parents=True)
+    work.mkdir()
+    upper.chmod(Path(folder).stat().st_mode & 0o7777)
+    # Into the upper layer before the mount: an ordinary user's root may not copy files up that
+    # belong to the host's root, but may put new ones in front of them.
+    for path, content in files.items():
+        if path.startswith(f"{folder}/"):
+            _write(upper / Path(path).relative_to(folder), content)
+    libc.mount(
+        "overlay",
+        folder,
+        "overlay",
+        libc.MS_NOSUID | libc.MS_NODEV,
+        f"lowerdir={folder},upperdir={upper},workdir={work}",
+    )
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
 
 
 def _show_run_folder(run_folder: Path) -> None:
@@ -71,17 +99,3 @@ def _show_run_folder(run_folder: Path) -> None:
         libc.mount(f"/proc/self/fd/{keep}", str(run_folder), None, libc.MS_BIND)
     finally:
         os.close(keep)
-
-
-def lay_file(path: str, content: str) -> None:
-    """Write a text file in the node's view (call inside its mount namespace)."""
-    if not path.startswith(tuple(f"{folder}/" for folder in WRITABLE)):
-        raise KernelError(
-            f"cannot lay a file at {path}",
-            hint=f"a node's own files lie under {', '.join(WRITABLE)}",
-        )
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_symlink():
-        target.unlink()  # /etc/resolv.conf often points out of /etc
-    target.write_text(content, encoding="utf-8")

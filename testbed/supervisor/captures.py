@@ -17,7 +17,8 @@ from typing import Any
 from testbed.errors import LabError
 from testbed.events import CaptureStarted, CaptureStopped, Drop, Record
 from testbed.evidence.capture import run_capture
-from testbed.kernel.packet_socket import CaptureSocket, compile_filter
+from testbed.kernel.packet_filter import compile_filter
+from testbed.kernel.packet_socket import PacketSocket
 from testbed.supervisor.children import Children
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
@@ -75,14 +76,14 @@ class Captures:
         if output is None:
             output = self._create(label)
         program = compile_filter(expression) if expression else None
-        sources: list[tuple[str, CaptureSocket]] = []
+        sources: list[tuple[str, PacketSocket]] = []
         try:
             for name in interfaces:
                 node, colon, interface = name.partition(":")
                 if not colon:
                     raise LabError(f"{name!r} is no interface", hint="write node:interface")
                 with self._nodes.inside(node):
-                    opened = CaptureSocket(interface, program=program, where=name)
+                    opened = PacketSocket(interface, program=program, where=name)
                 sources.append((f"{node}/{interface}", opened))
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             pid = self._fork(sources, output, theirs, ours, streaming)
@@ -137,7 +138,7 @@ class Captures:
 
     def _fork(
         self,
-        sources: list[tuple[str, CaptureSocket]],
+        sources: list[tuple[str, PacketSocket]],
         output: int,
         control: socket.socket,
         other: socket.socket,

@@ -58,9 +58,7 @@ class Nodes:
         node = self[name]
         if node.view is None:
             with self.inside(name), namespaces.new_mount_namespace() as descriptor:
-                node.view_trouble = mounts.node_view(name, self._run_folder)
-                for path, content in node.files.items():
-                    mounts.lay_file(path, content)
+                node.view_trouble = mounts.node_view(name, self._run_folder, node.files)
             # A mount namespace resets the working folder; the lab's own is the root.
             os.chdir("/")
             node.view = descriptor
