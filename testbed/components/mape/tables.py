@@ -108,9 +108,13 @@ class RuleTable:
         """As :meth:`for_ipv4_bits`, for an address object."""
         return self.for_ipv4_bits(int(address), port)
 
-    def knows_ipv4_bits(self, bits: int) -> bool:
-        """Whether any rule covers the address, whatever the port."""
-        return any(bits >> shift in groups for shift, groups in self._by_ipv4)
+    def covering_ipv4_bits(self, bits: int) -> MapRule | None:
+        """A rule that covers the address, whatever the port: all of a group are shared alike."""
+        for shift, groups in self._by_ipv4:
+            group = groups.get(bits >> shift)
+            if group is not None:
+                return group[0]
+        return None
 
 
 def _check_neighbours(group: tuple[MapRule, ...]) -> None:

@@ -218,7 +218,7 @@ def test_fast_ipv4_lookup_is_the_linear_one(bits: int, port: int) -> None:
     address = IPv4Address(bits)
     want = linear_for_ipv4(all_shipped(), address, port)
     assert all_shipped().for_ipv4(address, port) == want
-    assert all_shipped().knows_ipv4_bits(bits) == (want is not None)
+    assert all_shipped().covering_ipv4_bits(bits) == want
 
 
 @given(st.lists(rules(), max_size=6), st.data())
@@ -258,7 +258,7 @@ def test_rules_with_explicit_psids_divide_one_address() -> None:
     assert table.for_ipv4(address, 1032) == explicit(2)
     assert table.for_ipv4(address, 1036) is None
     assert table.for_ipv4(address) is None
-    assert table.knows_ipv4_bits(int(address))
+    assert table.covering_ipv4_bits(int(address)) == explicit(1)
 
 
 @pytest.mark.parametrize(
