@@ -1,12 +1,13 @@
-"""Make the virtual wire carry real packets.
+"""What an interface leaves to its (virtual) card: checksums and cutting or joining segments.
 
-By default a veth hands over packets of up to 64 KB with unfinished checksums, as if a network card
-were to cut and complete them.  No card ever does, so captures would show what no wire carries.
+Source: ethtool(8) features, ``linux/ethtool.h``.
 """
 
 from __future__ import annotations
 
 import array
+import ctypes
+import errno
 import fcntl
 import socket
 import struct
@@ -14,27 +15,77 @@ import struct
 from testbed.errors import KernelError
 
 _SIOCETHTOOL = 0x8946
-_ETHTOOL_STXCSUM = 0x17
-_VALUE = struct.Struct("=II")
-_IFREQ = struct.Struct("16sP16x")
+
+# Name: the commands that read and that set it.
+_FEATURES = {
+    "tx_checksum": (0x16, 0x17),
+    "scatter_gather": (0x18, 0x19),
+    "tso": (0x1E, 0x1F),
+    "gso": (0x23, 0x24),
+    "gro": (0x2B, 0x2C),
+}
 
 
-def show_real_packets(interface: str) -> None:
-    """Complete checksums and cut segments before the wire (and so before every capture).
+def _ethtool(interface: str, command: int, value: int) -> int:
+    payload = ctypes.create_string_buffer(struct.pack("=II", command, value), 8)
+    request = array.array(
+        "B", struct.pack("@16sP16x", interface.encode()[:15], ctypes.addressof(payload))
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+        fcntl.ioctl(asking.fileno(), _SIOCETHTOOL, request)
+    result: int = struct.unpack("=II", payload.raw)[1]
+    return result
 
-    Switching off transmit checksumming is enough: the kernel then segments in software as well,
-    since segmentation offload depends on it (``netdev_fix_features``).
+
+def offload(interface: str) -> dict[str, bool]:
+    """Which of the features are on for an interface of the present namespace.
 
     Raises:
-        KernelError: the interface does not exist here or cannot be changed.
+        KernelError: no such interface.
     """
-    value = array.array("B", _VALUE.pack(_ETHTOOL_STXCSUM, 0))
-    address, _ = value.buffer_info()
-    request = _IFREQ.pack(interface.encode(), address)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    try:
+        return {
+            name: bool(_ethtool(interface, reading, 0)) for name, (reading, _) in _FEATURES.items()
+        }
+    except OSError as error:
+        raise KernelError(
+            f"could not read the offload settings of {interface}: {error.strerror}",
+            where=interface,
+        ) from error
+
+
+def set_offload(
+    interface: str,
+    *,
+    tx_checksum: bool | None = None,
+    tso: bool | None = None,
+    gso: bool | None = None,
+    gro: bool | None = None,
+) -> None:
+    """Turn offloads of an interface of the present namespace on or off; None leaves one alone.
+
+    With ``tx_checksum`` off every frame leaves as it would on a wire: whole checksums, and no
+    longer than the MTU, since the card's cutting of segments depends on it and the kernel then
+    does it in software before the frame is sent (and captured).  It costs throughput.
+
+    Raises:
+        KernelError: no such interface, no privilege, or the interface cannot change it.
+    """
+    wanted = {"tx_checksum": tx_checksum, "tso": tso, "gso": gso, "gro": gro}
+    for name, value in wanted.items():
+        if value is None:
+            continue
         try:
-            fcntl.ioctl(sock, _SIOCETHTOOL, request)
+            _ethtool(interface, _FEATURES[name][1], int(value))
         except OSError as error:
+            hints = {
+                errno.EPERM: "CAP_NET_ADMIN is needed in the network namespace",
+                errno.ENODEV: f"the namespace has no interface {interface}",
+                errno.EOPNOTSUPP: "this kind of interface has no such setting",
+            }
             raise KernelError(
-                f"cannot switch off transmit checksumming: {error.strerror}", where=interface
+                f"could not turn {name} {'on' if value else 'off'} on {interface}: "
+                f"{error.strerror}",
+                where=interface,
+                hint=hints.get(error.errno or 0),
             ) from error
