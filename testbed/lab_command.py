@@ -33,6 +33,11 @@ class CommandResult:
         """True when it exited 0."""
         return self.status == 0
 
+    def require_ok(self) -> None:
+        """Raise LabError, with the output, unless it exited 0."""
+        if not self.ok:
+            raise LabError(f"a command failed:\n{self}", where=self.node)
+
     def __str__(self) -> str:
         text = f"{self.node}$ {' '.join(self.command)}  [exit {self.status}, {self.seconds:.2f} s]"
         for output in (self.stdout, self.stderr):
@@ -248,6 +253,6 @@ def run_command(
             running.write(input_text.encode())
         running.close_input()
         result = running.wait(timeout)
-    if check and not result.ok:
-        raise LabError(f"a command failed:\n{result}", where=node)
+    if check:
+        result.require_ok()
     return result

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import testbed
 from testbed.errors import ServiceError
 from testbed.events import Record, ServiceExited, ServiceReady, ServiceStarted, decode
 from testbed.events.codec import EventFormatError
@@ -25,6 +26,7 @@ from testbed.supervisor.readiness import Condition, NotifySocket, tail
 
 _EVENTS_DESCRIPTOR = 3
 _MAX_EVENT = 64 * 1024
+_PACKAGE_PARENT = str(Path(testbed.__file__).parent.parent)
 
 
 @dataclass(slots=True)
@@ -177,6 +179,7 @@ class Services:
             "TZ": "UTC",
             "HOME": str(folder),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": _PACKAGE_PARENT,  # our own components run from wherever we do
             "TESTBED_LAB": self._lab,
             "TESTBED_NODE": node,
             VARIABLE: str(_EVENTS_DESCRIPTOR),

@@ -1,0 +1,149 @@
+"""The pytest plugin: a ``lab`` for every scenario file, its evidence, and the run's report.
+
+A scenario is an ordinary test beside its topology (``topologies/NAME/test_*.py``).  It asks for:
+
+``lab``
+    the folder's topology, up for the whole file and taken down after it;
+``fresh_lab``
+    a function that brings up the same (or another) topology for this one test;
+``evidence``
+    where the test puts what it saw: text, tables, files.
+
+Every test has a lab-wide capture of its own unless it says ``@pytest.mark.capture(off=True)``; the
+output of every command it ran in a node is kept.  ``@pytest.mark.needs("netem", "curl")`` skips it,
+with the reason, where the kernel lacks a feature or the machine a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from testbed.model.topology import Topology
+from testbed.scenarios.evidence import Evidence
+from testbed.scenarios.labs import KeptLab, LabFactory, ScenarioLab
+from testbed.scenarios.needs import first_missing
+from testbed.scenarios.session import ScenarioRun
+
+_RUN = pytest.StashKey[ScenarioRun]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our options, beside pytest's own."""
+    group = parser.getgroup("testbed", "network labs")
+    group.addoption(
+        "--testbed-keep",
+        action="store_true",
+        help="leave the lab up when a test in it fails, and say how to enter it",
+    )
+    group.addoption(
+        "--testbed-runs", metavar="DIR", help="where run folders go (default: runs/, TESTBED_RUNS)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make our markers known and begin the run."""
+    for line in (
+        "needs(*names): kernel features or programs without which the scenario is skipped",
+        "capture(off=False, expression=''): no capture for this scenario, or a filtered one",
+    ):
+        config.addinivalue_line("markers", line)
+    config.stash[_RUN] = ScenarioRun(
+        command=tuple(str(argument) for argument in config.invocation_params.args),
+        folder=config.getoption("--testbed-runs"),
+        keep=bool(config.getoption("--testbed-keep")),
+    )
+
+
+def run_of(config: pytest.Config) -> ScenarioRun:
+    """The scenario run that this pytest session is."""
+    return config.stash[_RUN]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what this machine cannot do."""
+    names = [str(name) for mark in item.iter_markers("needs") for name in mark.args]
+    reason = first_missing(names)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """Hand each phase's outcome to the run."""
+    report = yield
+    run_of(item.config).take_phase(item, call, report)
+    return report  # type: ignore[return-value]  # a wrapper hook is a generator that returns it
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report, if any scenario ran in a lab."""
+    run_of(session.config).finish()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the report is, and which labs were left up."""
+    run = run_of(cast(pytest.Config, terminalreporter.config))
+    for line in run.closing_lines():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def scenario_run(request: pytest.FixtureRequest) -> ScenarioRun:
+    """The run: its folder and everything collected so far."""
+    return run_of(request.config)
+
+
+@pytest.fixture(scope="module")
+def topology(request: pytest.FixtureRequest) -> Topology:
+    """The topology of the folder the test file lies in; override it to vary it for a file."""
+    from testbed.model.discover import find_topology
+
+    return find_topology(str(Path(request.path).parent / "topology.py"))
+
+
+@pytest.fixture(scope="module")
+def _module_lab(
+    request: pytest.FixtureRequest, topology: Topology, scenario_run: ScenarioRun
+) -> Iterator[ScenarioLab]:
+    factory = LabFactory(scenario_run, Path(request.path).stem)
+    kept = KeptLab(factory.up(topology), scenario_run)
+    yield kept.lab
+    kept.finish()
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, _module_lab: ScenarioLab) -> Iterator[ScenarioLab]:
+    """The file's lab, with a capture and an evidence list for this test."""
+    with run_of(request.config).watching(request.node, _module_lab):
+        yield _module_lab
+
+
+@pytest.fixture
+def fresh_lab(
+    request: pytest.FixtureRequest, scenario_run: ScenarioRun
+) -> Iterator[Callable[[Topology], ScenarioLab]]:
+    """A function that brings a topology up for this test alone."""
+    factory = LabFactory(scenario_run, request.node.name)
+    with scenario_run.several(request.node) as watch:
+        kept: list[KeptLab] = []
+
+        def bring_up(wanted: Topology) -> ScenarioLab:
+            kept.append(KeptLab(factory.up(wanted), scenario_run))
+            watch(kept[-1].lab)
+            return kept[-1].lab
+
+        yield bring_up
+    for one in reversed(kept):
+        one.finish()
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, scenario_run: ScenarioRun) -> Evidence:
+    """Where this test puts what it saw."""
+    return scenario_run.evidence_of(request.node)

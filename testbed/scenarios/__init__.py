@@ -1,0 +1,1 @@
+"""What stands between pytest and the labs: labs for tests, their evidence, their verdicts."""

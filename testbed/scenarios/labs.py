@@ -1,0 +1,85 @@
+"""Labs for scenarios: named apart, in the run's folder, kept on failure if the user wants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from testbed.lab import Lab
+from testbed.lab_command import CommandResult
+from testbed.model.topology import Topology
+
+if TYPE_CHECKING:
+    from testbed.scenarios.session import ScenarioRun
+
+_LONGEST_NAME = 60
+
+
+class ScenarioLab(Lab):
+    """A lab that shows every finished command to whoever watches."""
+
+    observer: Callable[[CommandResult], None] | None = None
+
+    def run(
+        self,
+        node: str,
+        command: Sequence[str],
+        *,
+        input_text: str = "",
+        timeout: float = 60.0,
+        check: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a command in a node to its end (see :meth:`testbed.lab.Lab.run`)."""
+        result = super().run(
+            node,
+            command,
+            input_text=input_text,
+            timeout=timeout,
+            check=False,
+            environment=environment,
+        )
+        if self.observer is not None:
+            self.observer(result)
+        if check:
+            result.require_ok()
+        return result
+
+
+class LabFactory:
+    """Brings labs up for one test file or one test."""
+
+    def __init__(self, run: ScenarioRun, label: str) -> None:
+        self._run, self._label = run, label
+        self._count = 0
+
+    def up(self, topology: Topology) -> ScenarioLab:
+        """A lab of this topology, under a name that no other process uses."""
+        self._count += 1
+        suffix = "" if self._count == 1 else f"-{self._count}"
+        label = f"{topology.name}-{self._label}{suffix}"
+        folder = self._run.folder / "labs" / label
+        folder.mkdir(parents=True)
+        lab = ScenarioLab.up(
+            topology,
+            name=f"{label[:_LONGEST_NAME]}-{os.getpid()}",
+            run_folder=folder,
+            attached=not self._run.keep,
+        )
+        self._run.take_lab(lab)
+        return lab
+
+
+class KeptLab:
+    """A lab that goes down at the end, unless a scenario failed in it and the user keeps those."""
+
+    def __init__(self, lab: ScenarioLab, run: ScenarioRun) -> None:
+        self.lab, self._run = lab, run
+
+    def finish(self) -> None:
+        """Take it down, or leave it and tell how to enter it."""
+        if self._run.keep and self._run.failed_in(self.lab):
+            self._run.leave_up(self.lab)
+        else:
+            self.lab.down()

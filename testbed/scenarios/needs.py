@@ -1,0 +1,29 @@
+"""Does this machine have what a scenario needs?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from testbed.kernel.namespaces import find_program
+from testbed.kernel.probe import FeatureState, probe
+
+
+@cache
+def _features() -> dict[str, FeatureState]:
+    return probe()
+
+
+def first_missing(names: Iterable[str]) -> str | None:
+    """Why the scenario cannot run here, or None if it can.
+
+    A name is a kernel feature as ``testbed doctor`` lists it, else a program.
+    """
+    for name in names:
+        state = _features().get(name)
+        if state is not None:
+            if not state.present:
+                return f"this machine has no {name}: {state.detail}"
+        elif find_program(name) is None:
+            return f"the program {name!r} is not installed (see testbed doctor)"
+    return None
