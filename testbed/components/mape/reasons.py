@@ -20,7 +20,7 @@ class Reason(Enum):
     clause: str
 
     def __new__(cls, name: str, meaning: str, clause: str) -> Reason:
-        """Make ``name`` the value, so that ``Reason("no-rule")`` finds the member."""
+        """Make ``name`` alone the value; the rest are attributes."""
         member = object.__new__(cls)
         member._value_ = name
         member.meaning = meaning
