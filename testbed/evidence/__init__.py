@@ -1,0 +1,1 @@
+"""What a lab leaves to be judged by: captures, traces, reports."""

@@ -1,0 +1,126 @@
+"""Where a capture's blocks go: a file, or a pipe somebody reads; whole blocks or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import struct
+from collections import deque
+from collections.abc import Iterable
+
+from testbed.errors import TestbedError
+from testbed.evidence.pcapng import ENHANCED_PACKET
+
+# A pipe that poll() calls writable takes this much without blocking (pipe(7), PIPE_BUF).
+_PIPE_PORTION = 4096
+_PIPE_TRIM = 1024 * 1024
+_HELD_LIMIT = 16 * 1024 * 1024
+_HINTS = {
+    errno.ENOSPC: "make room on the disk; what was captured so far can be read",
+    errno.EDQUOT: "the disk quota is used up; what was captured so far can be read",
+    errno.EFBIG: "the file is as large as it may get; what was captured so far can be read",
+}
+
+
+class CaptureFileError(TestbedError):
+    """The capture could not be written any further."""
+
+
+class ReaderGoneError(CaptureFileError):
+    """Nobody reads the stream any more (a Wireshark that was closed)."""
+
+
+class BlockFile:
+    """Takes blocks and writes them out.
+
+    A regular file is written at once and never ends within a block: if the disk is full the file is
+    cut back to its last whole block.  A pipe is written as its reader reads, without ever blocking.
+
+    Attributes:
+        packets: enhanced packet blocks written out in full.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self.packets = 0
+        self._waiting = bytearray()
+        self._done = 0  # bytes at the start of it that are written out
+        self._blocks: deque[tuple[int, bool]] = deque()  # length, is a packet: not yet written
+        self._partial = 0  # bytes of the first of them that are written out
+        self._poll = select.poll()
+        if not self.is_regular:
+            self._poll.register(descriptor, select.POLLOUT)
+
+    def fileno(self) -> int:
+        """The descriptor, to wait on: :meth:`flush` when it is writable."""
+        return self._descriptor
+
+    @property
+    def waiting(self) -> int:
+        """Bytes taken in but not written out."""
+        return len(self._waiting) - self._done
+
+    @property
+    def is_full(self) -> bool:
+        """True while so much waits for a slow reader that no more should be taken in."""
+        return self.waiting > _HELD_LIMIT
+
+    def add(self, blocks: Iterable[bytes]) -> None:
+        """Take in blocks; :meth:`flush` writes them."""
+        for block in blocks:
+            self._waiting += block
+            is_packet = struct.unpack_from("=I", block)[0] == ENHANCED_PACKET
+            self._blocks.append((len(block), is_packet))
+
+    def flush(self, timeout_s: float = 0.0) -> bool:
+        """Write out: to a file everything, to a pipe what it takes within the time.
+
+        Returns:
+            True when nothing waits any more.
+
+        Raises:
+            ReaderGoneError: the other end of the pipe is closed.
+            CaptureFileError: the disk is full, or another error of the system.
+        """
+        view = memoryview(self._waiting)
+        try:
+            while self._done < len(view):
+                portion = view[self._done :]
+                if not self.is_regular:
+                    if not self._poll.poll(timeout_s * 1000):
+                        break
+                    portion = portion[:_PIPE_PORTION]
+                self._account(os.write(self._descriptor, portion))
+        except BlockingIOError:
+            pass  # the reader's side made the shared pipe non-blocking
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            view.release()
+        if self._done == len(self._waiting) or self._done > _PIPE_TRIM:
+            del self._waiting[: self._done]
+            self._done = 0
+        return not self._waiting
+
+    def _account(self, written: int) -> None:
+        """Count what is written, and the packets in it."""
+        self._done += written
+        self._partial += written
+        while self._blocks and self._blocks[0][0] <= self._partial:
+            length, is_packet = self._blocks.popleft()
+            self._partial -= length
+            self.packets += is_packet
+
+    def _failure(self, error: OSError) -> CaptureFileError:
+        if error.errno == errno.EPIPE:
+            return ReaderGoneError("nobody reads the capture stream any more")
+        if self.is_regular:
+            end = os.lseek(self._descriptor, 0, os.SEEK_CUR) - self._partial
+            os.ftruncate(self._descriptor, end)
+        return CaptureFileError(
+            f"the capture could not be written: {error.strerror}",
+            hint=_HINTS.get(error.errno or 0),
+        )
