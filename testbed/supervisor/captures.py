@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import LabError
-from testbed.events import CaptureStarted, CaptureStopped, Drop, Record
+from testbed.events import CaptureStarted, CaptureStopped, Drop, Note, Record
 from testbed.evidence.capture import run_capture
 from testbed.kernel.packet_filter import compile_filter
 from testbed.kernel.packet_socket import PacketSocket
@@ -36,6 +36,7 @@ class _Running:
     ended: asyncio.Future[int]
     lock: asyncio.Lock
     forget: Callable[[], None]
+    trouble: str | None = None
 
 
 class Captures:
@@ -52,7 +53,12 @@ class Captures:
     def states(self) -> list[dict[str, Any]]:
         """The captures that run now."""
         return [
-            {"number": one.number, "file": one.file, "interfaces": list(one.interfaces)}
+            {
+                "number": one.number,
+                "file": one.file,
+                "interfaces": list(one.interfaces),
+                "trouble": one.trouble,
+            }
             for one in self._running.values()
         ]
 
@@ -118,8 +124,7 @@ class Captures:
         running.control.close()
         packets, lost = int(answer.get("packets", 0)), int(answer.get("lost", 0))
         self._journal.say(CaptureStopped(running.file, packets, lost), origin="capture")
-        trouble = answer.get("error")
-        return {"file": running.file, "packets": packets, "lost": lost, "trouble": trouble}
+        return {"file": running.file, "packets": packets, "lost": lost, "trouble": running.trouble}
 
     async def stop_all(self) -> None:
         """End every capture."""
@@ -192,8 +197,9 @@ class Captures:
                 answer = await loop.sock_recv(running.control, 65536)
             except ConnectionError:
                 answer = b""
-        if not answer:
-            return {"error": "the capture writer has ended"}
-        data = json.loads(answer)
+        data = json.loads(answer) if answer else {"error": "the capture writer has ended"}
         assert isinstance(data, dict)
+        if running.trouble is None and data.get("error"):
+            running.trouble = str(data["error"])
+            self._journal.say(Note(f"capture {running.file}: {running.trouble}"), origin="capture")
         return data

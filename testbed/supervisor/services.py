@@ -21,6 +21,7 @@ from testbed.model.service import Service
 from testbed.supervisor import process
 from testbed.supervisor.children import Children, end_group
 from testbed.supervisor.journal import Journal
+from testbed.supervisor.logs import ServiceLog
 from testbed.supervisor.nodes import Nodes
 from testbed.supervisor.readiness import Condition, NotifySocket, tail
 
@@ -37,7 +38,7 @@ class Running:
     service: Service
     pid: int
     ended: asyncio.Future[int]
-    log: Path
+    log: ServiceLog
     events: socket.socket
     notify: NotifySocket | None
     state: str = "starting"
@@ -108,18 +109,18 @@ class Services:
             service.ready,
             nodes=self._nodes,
             node=node,
-            log=running.log,
+            log=running.log.path,
             notify=running.notify,
             run_command=lambda arguments: self._look(node, arguments),
         )
         try:
             seconds = await condition.wait(lambda: not running.ended.done())
         except ServiceError as error:
-            log = self._journal.redact(tail(running.log))
+            log = self._journal.redact(tail(running.log.path))
             raise ServiceError(
                 f"service {service.name!r}: {error.what}; the end of its log:\n{log}",
                 where=node,
-                hint=f"the whole log: {running.log}",
+                hint=f"the whole log: {running.log.path}",
             ) from error
         running.state = "ready"
         self._journal.say(ServiceReady(str(condition), seconds), node=node, service=service.name)
@@ -168,8 +169,10 @@ class Services:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._fill(content, folder), encoding="utf-8")
             path.chmod(0o600 if service.secrets else 0o644)
-        log = self._folder / "logs" / f"{node}-{service.name}.log"
-        log.parent.mkdir(exist_ok=True)
+        log = ServiceLog(
+            self._folder / "logs" / f"{node}-{service.name}.log",
+            self._journal.redact if service.secrets else None,
+        )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         notify = None
@@ -189,7 +192,6 @@ class Services:
             notify = NotifySocket(self._nodes, node, service.name)
             environment["NOTIFY_SOCKET"] = notify.address
         arguments = tuple(self._fill(argument, folder) for argument in service.command)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             pid = process.spawn(
@@ -200,11 +202,11 @@ class Services:
                     arguments,
                     environment,
                     str(folder),
-                    (nothing, output, output, theirs.fileno()),
+                    (nothing, log.descriptor, log.descriptor, theirs.fileno()),
                 ),
             )
         finally:
-            os.close(output)
+            log.started()
             os.close(nothing)
             theirs.close()
         ended = self._children.watch(pid)
@@ -250,6 +252,7 @@ class Services:
     def _ended(self, running: Running, status: int) -> None:
         running.state = "stopped" if running.stopping else f"exited {status}"
         self._collect(running)
+        running.log.drain()
         if running.notify is not None:
             running.notify.close()
         self._journal.say(
