@@ -34,6 +34,7 @@ ICMP_IDENTIFIER_AT = 4
 _PORTS = struct.Struct("!HH")
 _UDP = struct.Struct("!HHH")
 _TCP = struct.Struct("!HHIIBB")
+_TCP_BRIEF = struct.Struct("!HHxxxxxxxxBB")
 _ICMP = struct.Struct("!BBHHH")
 _WORD = struct.Struct("!H")
 
@@ -90,6 +91,23 @@ def read_tcp(packet: Buffer, offset: int, end: int, *, fragment: bool = False) -
     if length < TCP_HEADER or (length > end - offset and not fragment):
         raise MalformedPacketError(f"TCP data offset {length}")
     return TcpFields(source, destination, sequence, acknowledgement, length, flags)
+
+
+def read_tcp_brief(
+    packet: Buffer, offset: int, end: int, *, fragment: bool = False
+) -> tuple[int, int, int]:
+    """Source port, destination port and flags, with the checks of ``read_tcp``, for the fast path.
+
+    Raises:
+        MalformedPacketError: the header is cut off or its data offset is impossible.
+    """
+    if offset + TCP_HEADER > end:
+        raise MalformedPacketError(f"TCP header of {max(0, end - offset)} bytes")
+    source, destination, data_offset, flags = _TCP_BRIEF.unpack_from(packet, offset)
+    length = (data_offset >> 4) * 4
+    if length < TCP_HEADER or (length > end - offset and not fragment):
+        raise MalformedPacketError(f"TCP data offset {length}")
+    return source, destination, flags
 
 
 def read_udp(packet: Buffer, offset: int, end: int, *, fragment: bool = False) -> tuple[int, int]:
