@@ -25,8 +25,7 @@ from testbed.errors import LabError, TopologyError
 from testbed.events import Drop, Event, Note, Record, decode, encode
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
-from testbed.model.codec import to_json_text
-from testbed.model.files import load_topology
+from testbed.model.files import dump_json, load_topology
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.model.validate import validate
@@ -315,7 +314,7 @@ def read_events(path: Path) -> Iterator[Record]:
 def _prepare(folder: Path, topology: Topology) -> None:
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        (folder / "topology.json").write_text(to_json_text(topology), encoding="utf-8")
+        (folder / "topology.json").write_text(dump_json(topology), encoding="utf-8")
         (folder / "events.jsonl").touch()
     except OSError as error:
         raise LabError(

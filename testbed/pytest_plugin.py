@@ -18,17 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from testbed.model.topology import Topology
-from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import KeptLab, LabFactory, ScenarioLab
-from testbed.scenarios.needs import first_missing
-from testbed.scenarios.session import ScenarioRun
+if TYPE_CHECKING:  # every pytest on the machine loads this plugin: it must cost nothing unused
+    from testbed.model.topology import Topology
+    from testbed.scenarios.evidence import Evidence
+    from testbed.scenarios.labs import KeptLab, ScenarioLab
+    from testbed.scenarios.session import ScenarioRun
 
-_RUN = pytest.StashKey[ScenarioRun]()
+_RUN: pytest.StashKey[ScenarioRun] = pytest.StashKey()
+_LAB_FIXTURES = {"lab", "fresh_lab", "evidence"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,24 +52,34 @@ def pytest_configure(config: pytest.Config) -> None:
         "capture(off=False, expression=''): no capture for this scenario, or a filtered one",
     ):
         config.addinivalue_line("markers", line)
-    config.stash[_RUN] = ScenarioRun(
-        command=tuple(str(argument) for argument in config.invocation_params.args),
-        folder=config.getoption("--testbed-runs"),
-        keep=bool(config.getoption("--testbed-keep")),
-    )
 
 
 def run_of(config: pytest.Config) -> ScenarioRun:
     """The scenario run that this pytest session is."""
+    if _RUN not in config.stash:
+        from testbed.scenarios.session import ScenarioRun
+
+        config.stash[_RUN] = ScenarioRun(
+            command=tuple(str(argument) for argument in config.invocation_params.args),
+            folder=config.getoption("--testbed-runs"),
+            keep=bool(config.getoption("--testbed-keep")),
+        )
     return config.stash[_RUN]
+
+
+def _is_scenario(item: pytest.Item) -> bool:
+    return bool(_LAB_FIXTURES & set(getattr(item, "fixturenames", ())))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot do."""
     names = [str(name) for mark in item.iter_markers("needs") for name in mark.args]
-    reason = first_missing(names)
-    if reason is not None:
-        pytest.skip(reason)
+    if names:
+        from testbed.scenarios.needs import first_missing
+
+        reason = first_missing(names)
+        if reason is not None:
+            pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,20 +88,23 @@ def pytest_runtest_makereport(
 ) -> Iterator[pytest.TestReport]:
     """Hand each phase's outcome to the run."""
     report = yield
-    run_of(item.config).take_phase(item, call, report)
+    if _is_scenario(item):
+        run_of(item.config).take_phase(item, call, report)
     return report  # type: ignore[return-value]  # a wrapper hook is a generator that returns it
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if any scenario ran in a lab."""
-    run_of(session.config).finish()
+    if _RUN in session.config.stash:
+        run_of(session.config).finish()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say where the report is, and which labs were left up."""
-    run = run_of(cast(pytest.Config, terminalreporter.config))
-    for line in run.closing_lines():
-        terminalreporter.write_line(line)
+    config = cast(pytest.Config, terminalreporter.config)
+    if _RUN in config.stash:
+        for line in run_of(config).closing_lines():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +125,8 @@ def topology(request: pytest.FixtureRequest) -> Topology:
 def _module_lab(
     request: pytest.FixtureRequest, topology: Topology, scenario_run: ScenarioRun
 ) -> Iterator[ScenarioLab]:
+    from testbed.scenarios.labs import KeptLab, LabFactory
+
     factory = LabFactory(scenario_run, Path(request.path).stem)
     kept = KeptLab(factory.up(topology), scenario_run)
     yield kept.lab
@@ -129,6 +145,8 @@ def fresh_lab(
     request: pytest.FixtureRequest, scenario_run: ScenarioRun
 ) -> Iterator[Callable[[Topology], ScenarioLab]]:
     """A function that brings a topology up for this test alone."""
+    from testbed.scenarios.labs import KeptLab, LabFactory
+
     factory = LabFactory(scenario_run, request.node.name)
     with scenario_run.several(request.node) as watch:
         kept: list[KeptLab] = []

@@ -21,8 +21,6 @@ from testbed.runs import VARIABLE, new_run_folder
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.labs import ScenarioLab
 
-_LAB_FIXTURES = {"lab", "fresh_lab"}
-
 
 @dataclass(slots=True)
 class Scenario:
@@ -91,9 +89,7 @@ class ScenarioRun:
     def take_phase(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> None:
-        """Take in the outcome of a phase (setup, call, teardown) of a test that wants a lab."""
-        if not _LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
-            return
+        """Take in the outcome of a phase (setup, call, teardown) ."""
         scenario = self.scenario_of(item)
         scenario.seconds += call.duration
         scenario.started_ns = scenario.started_ns or int(call.start * 1e9)

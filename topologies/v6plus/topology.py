@@ -147,6 +147,7 @@ def topology(
         note="NGN access router",
         routes=[
             *(f"{HOMES[home]}00::/56 via 2001:db8:{home}::2" for home in HOMES),
+            "240b:10::/32 unreachable",  # lines that nobody has
             "default via 2001:db8:100::1",
         ],
     )
