@@ -13,39 +13,44 @@ the author's own line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from ipaddress import ip_network
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict, TypeVar, Unpack
 
-from testbed.errors import Place, Problem, TopologyError
+from testbed.errors import Place, Problem
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
 from testbed.model.service import Service
-from testbed.model.topology import (
-    HOST,
-    ROUTER,
-    SWITCH,
-    Interface,
-    InterfaceAddress,
-    Link,
-    Node,
-    Prefix,
-    Route,
-    Topology,
-    parse_address,
-)
+from testbed.model.text_forms import parse_end, parse_route
+from testbed.model.topology import HOST, ROUTER, SWITCH, Interface, Link, Node, Route, Topology
+from testbed.model.validate import check_parts, invalid, validate
 
 RouteText = str | Route
+_Placed = TypeVar("_Placed", Service, Interface, Fault, Route)
+
+
+class NodeOptions(TypedDict, total=False):
+    """What a node can be given (see :meth:`Builder.node`)."""
+
+    routes: Iterable[RouteText]
+    services: Iterable[Service]
+    sysctls: Mapping[str, str | int] | None
+    files: Mapping[str, str] | None
+    firewall: str | None
+    backend: str | None
+    image: str | None
+    note: str
 
 
 def _author_place() -> Place | None:
     """The nearest line of code outside this module: where the author wrote the thing."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
+    while frame.f_code.co_filename == __file__:
         if frame.f_back is None:
             return None
         frame = frame.f_back
-    return Place(frame.f_code.co_filename, frame.f_lineno)
+    return Place(relative(frame.f_code.co_filename), frame.f_lineno)
 
 
 class Builder:
@@ -60,18 +65,19 @@ class Builder:
         self._groups: list[tuple[str, tuple[str, ...]]] = []
         self._faults: list[Fault] = []
         self._problems: list[Problem] = []
+        self._places: dict[str, Place] = {}
 
-    def host(self, name: str, **options: object) -> None:
+    def host(self, name: str, **options: Unpack[NodeOptions]) -> None:
         """Add a node that originates and receives packets. Options as for :meth:`node`."""
-        self.node(name, role=HOST, **options)  # type: ignore[arg-type]  # forwarded as they are
+        self.node(name, role=HOST, **options)
 
-    def router(self, name: str, **options: object) -> None:
+    def router(self, name: str, **options: Unpack[NodeOptions]) -> None:
         """Add a node that forwards IPv4 and IPv6. Options as for :meth:`node`."""
-        self.node(name, role=ROUTER, **options)  # type: ignore[arg-type]  # forwarded as they are
+        self.node(name, role=ROUTER, **options)
 
-    def switch(self, name: str, **options: object) -> None:
+    def switch(self, name: str, **options: Unpack[NodeOptions]) -> None:
         """Add an Ethernet switch: its interfaces are ports of one bridge, without addresses."""
-        self.node(name, role=SWITCH, **options)  # type: ignore[arg-type]  # forwarded as they are
+        self.node(name, role=SWITCH, **options)
 
     def node(
         self,
@@ -98,7 +104,7 @@ class Builder:
                 name=name,
                 role=role,
                 routes=tuple(self._routes(name, routes, place)),
-                services=tuple(services),
+                services=tuple(_placed(service, place) for service in services),
                 sysctls=tuple((key, str(value)) for key, value in (sysctls or {}).items()),
                 files=tuple((files or {}).items()),
                 firewall=firewall,
@@ -119,7 +125,10 @@ class Builder:
     ) -> None:
         """Join interfaces: each end is ``"node:interface address address ..."`` or an Interface."""
         place = _author_place()
-        built = [end if isinstance(end, Interface) else self._end(name, end, place) for end in ends]
+        built = [
+            _placed(end, place) if isinstance(end, Interface) else self._end(name, end, place)
+            for end in ends
+        ]
         self._links.append(
             Link(
                 name=name,
@@ -133,11 +142,16 @@ class Builder:
 
     def group(self, title: str, *nodes: str) -> None:
         """Draw a box with a title around these nodes."""
+        place = _author_place()
+        if place is not None:
+            self._places[f"groups.{title}"] = place
+            for position in range(len(nodes)):
+                self._places[f"groups.{title}[{position}]"] = place
         self._groups.append((title, nodes))
 
     def fault(self, fault: Fault) -> None:
         """Add a fault that can be asked for by name or happens at its time."""
-        self._faults.append(fault)
+        self._faults.append(_placed(fault, _author_place()))
 
     def build(self) -> Topology:
         """The validated topology.
@@ -145,8 +159,6 @@ class Builder:
         Raises:
             TopologyError: with every problem found, each at its place.
         """
-        from testbed.model.validate import validate
-
         topology = Topology(
             name=self._name,
             title=self._title,
@@ -157,9 +169,12 @@ class Builder:
             seed=self._seed,
             source=self._source,
         )
-        problems = (*self._problems, *validate(topology))
+        if self._problems:
+            problems = (*self._problems, *check_parts(topology))
+            raise invalid(self._name, problems, self._places, partial=True)
+        problems = validate(topology)
         if problems:
-            raise TopologyError(self._name, problems)
+            raise invalid(self._name, problems, self._places)
         return topology
 
     def _problem(self, code: str, what: str, path: str, place: Place | None, hint: str) -> None:
@@ -176,10 +191,10 @@ class Builder:
 
     def _routes(
         self, node: str, routes: Iterable[RouteText], place: Place | None
-    ) -> Iterable[Route]:
+    ) -> Iterator[Route]:
         for route in routes:
             if isinstance(route, Route):
-                yield route
+                yield _placed(route, place)
                 continue
             try:
                 yield parse_route(route, place)
@@ -193,51 +208,14 @@ class Builder:
                 )
 
 
-def parse_end(text: str, place: Place | None = None) -> Interface:
-    """``node:interface addr/len addr/len`` as an Interface; ValueError says what is wrong."""
-    head, *rest = text.split()
-    node, colon, interface = head.partition(":")
-    if not colon or not node or not interface:
-        raise ValueError(f"{head!r} is not of the form node:interface")
-    addresses: list[InterfaceAddress] = [parse_address(item) for item in rest]
-    return Interface(node=node, name=interface, addresses=tuple(addresses), place=place)
-
-
-def parse_route(text: str, place: Place | None = None) -> Route:
-    """A route as text (see :meth:`Builder.node`); ``default`` takes its family from ``via``."""
-    to, *words = text.split()
-    known = {"via": None, "dev": None, "metric": None, "mtu": None}
-    options: dict[str, str | None] = dict(known)
-    kind = "unicast"
-    index = 0
-    while index < len(words):
-        word = words[index]
-        if word in ("blackhole", "unreachable", "prohibit"):
-            kind = word
-            index += 1
-        elif word in options and index + 1 < len(words):
-            options[word] = words[index + 1]
-            index += 2
-        else:
-            raise ValueError(f"{word!r} is not understood in route {text!r}")
-    if to == "default":
-        to = "::/0" if ":" in (options["via"] or "") else "0.0.0.0/0"
-    elif to == "default6":
-        to = "::/0"
-    prefix: Prefix = ip_network(to)
-    return Route(
-        to=prefix,
-        via=options["via"],
-        dev=options["dev"],
-        kind=kind,
-        metric=int(options["metric"]) if options["metric"] else None,
-        mtu=int(options["mtu"]) if options["mtu"] else None,
-        place=place,
-    )
+def _placed(item: _Placed, place: Place | None) -> _Placed:
+    """The item with the line where it was added, unless it has a place of its own."""
+    known = isinstance(item, Service | Interface | Fault | Route) and item.place is None
+    return replace(item, place=place) if known else item  # else: validation names the wrong type
 
 
 def relative(path: str) -> str:
-    """The path relative to the working folder where that is shorter, for messages."""
+    """The path relative to the working folder where it is inside, for messages."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -8,7 +8,14 @@ per second, sizes bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
+from ipaddress import (
+    IPv4Interface,
+    IPv4Network,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 
 from testbed.errors import Place
 from testbed.model.fault import Fault
@@ -23,6 +30,12 @@ ROUTER = "router"
 SWITCH = "switch"
 ROLES = (HOST, ROUTER, SWITCH)
 
+UNICAST = "unicast"
+BLACKHOLE = "blackhole"
+UNREACHABLE = "unreachable"
+PROHIBIT = "prohibit"
+ROUTE_KINDS = (UNICAST, BLACKHOLE, UNREACHABLE, PROHIBIT)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -36,7 +49,7 @@ class Route:
     to: Prefix
     via: str | None = None
     dev: str | None = None
-    kind: str = "unicast"
+    kind: str = UNICAST
     metric: int | None = None
     mtu: int | None = None
     place: Place | None = field(default=None, compare=False, repr=False)
@@ -126,7 +139,20 @@ class Topology:
 
 
 def parse_address(text: str) -> InterfaceAddress:
-    """``192.0.2.1/24`` or ``2001:db8::1/64``; ValueError without a prefix length."""
-    if "/" not in text:
+    """``192.0.2.1/24`` or ``2001:db8::1/64``; ValueError says what is wrong with anything else."""
+    address, slash, length = text.partition("/")
+    if not slash:
         raise ValueError(f"{text!r} has no prefix length")
+    if "%" in address:
+        raise ValueError(f"{text!r} has a zone; the interface it is on says that already")
+    if not (length.isascii() and length.isdecimal()):
+        raise ValueError(f"{text!r}: {length!r} is not a prefix length")
+    try:
+        plain = ip_address(address)
+    except ValueError:
+        raise ValueError(f"{address!r} is not an IPv4 or IPv6 address") from None
+    if int(length) > plain.max_prefixlen:
+        raise ValueError(
+            f"{text!r}: a prefix length of IPv{plain.version} is at most {plain.max_prefixlen}"
+        )
     return ip_interface(text)

@@ -1,0 +1,111 @@
+"""Nodes: role, kernel settings, files, firewall and where the namespace comes from."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from testbed.errors import Problem
+from testbed.model.checks.index import Index
+from testbed.model.checks.suggest import did_you_mean
+from testbed.model.topology import ROLES, SWITCH, Node, Topology
+
+BACKENDS = ("netns", "mininet", "docker")
+_SETTING = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]+)+")
+_KERNEL_FOLDERS = ("/proc", "/sys", "/dev")
+_ANY_INTERFACE = ("all", "default", "lo")
+
+
+def check_nodes(topology: Topology) -> Iterator[Problem]:
+    """Everything about a node that does not depend on others."""
+    if not topology.nodes:
+        yield Problem("no-nodes", "the lab has no nodes", "nodes", None, "add at least one node")
+    for node in topology.nodes:
+        path = f"nodes.{node.name}"
+        if node.role not in ROLES:
+            what = f"{node.role!r} is not a role of a node"
+            hint = did_you_mean(node.role, ROLES, "roles")
+            yield Problem("unknown-role", what, f"{path}.role", node.place, hint)
+        if node.role == SWITCH and node.routes:
+            what = f"{node.name!r} is a switch, and switches do not route"
+            hint = "make it a router, or move the routes to one"
+            yield Problem("switch-route", what, f"{path}.routes", node.place, hint)
+        if node.firewall is not None and not node.firewall.strip():
+            what = f"the firewall of {node.name!r} has no rules"
+            yield Problem("empty-firewall", what, f"{path}.firewall", node.place, "leave it out")
+        yield from _check_settings(node, path)
+        yield from _check_files(node, path)
+        yield from _check_backend(node, path)
+
+
+def _check_settings(node: Node, path: str) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for key, value in node.sysctls:
+        below = f"{path}.sysctls.{key}"
+        if not _SETTING.fullmatch(key) or ".." in key:
+            what = f"{key!r} is not the name of a kernel setting"
+            yield Problem("bad-setting", what, below, node.place, 'write "net.ipv4.ip_forward"')
+        elif re.split(r"[./]", key)[0] != "net":
+            what = f"{key} is a setting of the whole machine, not of a node"
+            hint = "a node has the settings under net. only"
+            yield Problem("bad-setting", what, below, node.place, hint)
+        elif (normal := key.replace("/", ".")) in seen:
+            what = f"{node.name!r} sets {key} twice"
+            yield Problem("duplicate-setting", what, below, node.place, "keep one of them")
+        else:
+            seen.add(normal)
+        if not value.strip() or any(character < " " and character != "\t" for character in value):
+            what = f"{key} of {node.name!r} needs a value on one line"
+            yield Problem("bad-setting", what, below, node.place)
+
+
+def _check_files(node: Node, path: str) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for name, _ in node.files:
+        below = f"{path}.files.{name}"
+        hint: str | None = None
+        if not name.startswith("/"):
+            what, hint = f"{name!r} is not an absolute path", f'for example "/etc/{name}"'
+        elif "\0" in name or posixpath.normpath(name) != name or name in ("/", "//"):
+            what, hint = (
+                f"{name!r} is not the plain path of a file",
+                'without "..", "//" or "/" last',
+            )
+        elif any(name == top or name.startswith(top + "/") for top in _KERNEL_FOLDERS):
+            what, hint = f"{name} belongs to the kernel", "settings go to sysctls"
+        elif name in seen:
+            what = f"{node.name!r} has the file {name} twice"
+        else:
+            seen.add(name)
+            continue
+        yield Problem("bad-path", what, below, node.place, hint)
+
+
+def _check_backend(node: Node, path: str) -> Iterator[Problem]:
+    if node.backend is not None and node.backend not in BACKENDS:
+        what = f"{node.backend!r} is not a backend"
+        hint = did_you_mean(node.backend, BACKENDS, "backends")
+        yield Problem("unknown-backend", what, f"{path}.backend", node.place, hint)
+    elif node.image is not None and node.backend != "docker":
+        what = f"{node.name!r} has an image, but its backend {node.backend or 'netns'} uses none"
+        hint = 'add backend "docker", or remove the image'
+        yield Problem("unused-image", what, f"{path}.image", node.place, hint)
+    elif node.backend == "docker" and not (node.image or "").strip():
+        what = f"{node.name!r} has the backend docker and no image"
+        yield Problem("missing-image", what, f"{path}.backend", node.place, "name an image")
+
+
+def check_interface_settings(index: Index) -> Iterator[Problem]:
+    """Settings of an interface that the node does not have."""
+    for node in index.topology.nodes:
+        known = [end.interface.name for end in index.ends_of.get(node.name, ())]
+        for key, _ in node.sysctls:
+            words = key.split("/" if "/" in key else ".")
+            if len(words) < 5 or words[2] not in ("conf", "neigh"):
+                continue
+            if words[3] not in known and words[3] not in _ANY_INTERFACE:
+                what = f"{key}: {node.name!r} has no interface {words[3]!r}"
+                hint = did_you_mean(words[3], known, f"interfaces of {node.name!r}")
+                path = f"nodes.{node.name}.sysctls.{key}"
+                yield Problem("unknown-interface", what, path, node.place, hint)
