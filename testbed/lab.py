@@ -13,15 +13,15 @@ at once.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from testbed.errors import LabError, TopologyError
+from testbed.errors import LabError, LabNotFoundError, TopologyError
 from testbed.events import Drop, Event, Note, Record, decode, encode
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
@@ -38,6 +38,7 @@ from testbed.supervisor.faces import error_from_json
 from testbed.supervisor.spec import LabSpec
 
 _LOOK_EVERY = 0.01
+_LONGEST_END = 30.0
 Progress = Callable[[str], None]
 
 
@@ -126,12 +127,25 @@ class Lab:
         self._is_down = True
         try:
             with _Conversation(self.name) as talk:
-                talk.ask({"do": "down"})
-                with suppress(ChannelClosedError):
-                    talk.channel.receive()  # its end tells that the lab's pid 1 is gone
+                supervisor = os.pidfd_open(talk.channel.peer()[0])
+                try:
+                    talk.ask({"do": "down"})
+                    _await_end(supervisor, self.name)
+                finally:
+                    os.close(supervisor)
+        except LabNotFoundError:
+            if self._boot is None:
+                raise
+            # Our own lab has been taken down by somebody else: it is as we want it.
         finally:
             if self._boot is not None:
                 self._boot.close()
+
+    @property
+    def pid(self) -> int:
+        """The lab's supervisor, as the host numbers it; with its end the lab has ended."""
+        with _Conversation(self.name) as talk:
+            return talk.channel.peer()[0]
 
     def status(self) -> dict[str, Any]:
         """The lab's state: nodes, services, captures, trouble."""
@@ -309,6 +323,13 @@ def read_events(path: Path) -> Iterator[Record]:
         for line in file:
             if line.endswith("\n"):  # else it is being written just now
                 yield decode(line)
+
+
+def _await_end(supervisor: int, name: str) -> None:
+    poll = select.poll()
+    poll.register(supervisor, select.POLLIN)
+    if not poll.poll(_LONGEST_END * 1000):
+        raise LabError(f"lab {name!r} said it would end but did not in {_LONGEST_END:g} s")
 
 
 def _prepare(folder: Path, topology: Topology) -> None:

@@ -48,14 +48,19 @@ _SWITCH_SETTINGS = (("net.ipv6.conf.default.disable_ipv6", "1"),)
 
 @dataclass(slots=True)
 class _Numbers:
-    """Interface numbers, counted separately in every namespace."""
+    """Interface numbers, unique in the whole lab.
 
-    used: dict[str, int] = field(default_factory=dict)
+    Not only for the reader: where both ends of a veth have the same number, Linux takes it for a
+    physical link and may wait a second before it believes that the link is up
+    (``linkwatch_urgent_event`` compares ifindex and iflink).
+    """
+
+    next: int = _FIRST_INDEX
     by_name: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def take(self, node: str, name: str) -> int:
-        index = self.used.get(node, _FIRST_INDEX)
-        self.used[node] = index + 1
+        index = self.next
+        self.next += 1
         self.by_name[node, name] = index
         return index
 

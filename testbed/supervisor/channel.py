@@ -100,11 +100,11 @@ class Channel:
                 descriptors.frombytes(content[:whole])
         return data, tuple(descriptors)
 
-    def peer_uid(self) -> int:
-        """The user at the other end (SO_PEERCRED), as numbered in this user namespace."""
+    def peer(self) -> tuple[int, int]:
+        """Pid and user at the other end (SO_PEERCRED), as numbered in our own namespaces."""
         data = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        _, uid, _ = struct.unpack("3i", data)
-        return int(uid)
+        pid, uid, _ = struct.unpack("3i", data)
+        return int(pid), int(uid)
 
 
 def listen(lab: str) -> socket.socket:

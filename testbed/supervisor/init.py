@@ -75,6 +75,7 @@ class LabInit:
             self._say_failure(error)
             await self.services.stop_all()
             raise
+        self._listener.listen(64)  # once more: from now on SO_PEERCRED names this process
         self._listener.setblocking(False)
         loop.add_reader(self._listener, self._accept, requests)
         loop.add_signal_handler(signal.SIGTERM, self.end, "terminated")
@@ -180,7 +181,7 @@ class LabInit:
             return
         channel = Channel(sock)
         # Root inside is whoever started the lab; everybody else is refused.
-        if channel.peer_uid() != 0:
+        if channel.peer()[1] != 0:
             error = LabError("this lab belongs to another user")
             channel.send({"error": error_to_json(error)})
             channel.close()

@@ -48,26 +48,10 @@ def up(tmp_path: Path) -> Iterator[Callable[[Topology], Lab]]:
         lab.down()
 
 
-def lab_processes() -> set[int]:
-    """The pid-1 processes of labs, as the host sees them."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "comm").read_text().strip() == "testbed-lab":
-                    found.add(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def namespaces_in_use() -> set[str]:
-    """The network namespaces that any process is in."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found.add(os.readlink(entry / "ns/net"))  # noqa: PTH115  # the text of the link
-            except OSError:
-                continue
-    return found
+def exists(pid: int) -> bool:
+    """Is there such a process (a zombie that init has yet to reap does not count)?"""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status
