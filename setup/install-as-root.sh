@@ -50,10 +50,10 @@ install() { apt install --no-install-recommends --no-upgrade --no-remove "$@"; }
 # Is there a package without a version to install?  Then the machine's package index is too old
 # or was never fetched.
 index_is_too_old() {
-    local package policy
+    local package candidate
     for package in "$@"; do
-        policy=$(LC_ALL=C apt-cache policy "$package")
-        [[ $policy =~ $'\n  Candidate: '[^\(] ]] || return 0
+        candidate=$(LC_ALL=C apt-cache policy "$package" | sed -n 's/^  Candidate: //p')
+        if [ -z "$candidate" ] || [ "$candidate" = '(none)' ]; then return 0; fi
     done
     return 1
 }

@@ -30,9 +30,14 @@ if sys.version_info < (3, 11):
 print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null
 }
 
-# Debian's own Python first: anyone may read it, while another one may lie in somebody's home.
+# The one that TESTBED_PYTHON names, if set.  Else Debian's own first: anyone may read it, while another one
+# may lie in somebody's home.
 find_python() {
     local candidate
+    if [ -n "${TESTBED_PYTHON:-}" ]; then
+        fit_python "$TESTBED_PYTHON" && return
+        return 1
+    fi
     for candidate in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
         if fit_python "$candidate"; then return; fi
     done
@@ -102,6 +107,7 @@ main() {
     local python pip=()
     if ! python=$(find_python); then
         [ "${1:-}" != --check ] || return 1
+        [ -z "${TESTBED_PYTHON:-}" ] || fail "TESTBED_PYTHON=$TESTBED_PYTHON is not a Python 3.11 or newer"
         fail 'no Python 3.11 or newer found (Debian 12 and later have it: apt-get install python3)'
     fi
     if ! stamped "$lock_stamp" "$(lock_key "$python")"; then

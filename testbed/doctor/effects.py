@@ -42,7 +42,7 @@ class Remedy:
 
 
 def by_name(capabilities: Iterable[Capability]) -> dict[str, Capability]:
-    """Capabilities by name.  Where two sources speak of one (kernel and rights), the worse counts."""
+    """Capabilities by name; the worse one where two sources (kernel and rights) speak of it."""
     found: dict[str, Capability] = {}
     for capability in capabilities:
         known = found.get(capability.name)
@@ -54,7 +54,7 @@ def by_name(capabilities: Iterable[Capability]) -> dict[str, Capability]:
 def effects_on(
     scenarios: Iterable[Scenario], capabilities: Iterable[Capability]
 ) -> tuple[Effect, ...]:
-    """One effect per scenario, in their order.  Every scenario needs ``namespaces``, said or not."""
+    """One effect per scenario, in their order; each needs ``namespaces``, said or not."""
     known = by_name(capabilities)
     return tuple(_effect(name, needs, known) for name, needs in scenarios)
 

@@ -1,0 +1,102 @@
+"""The doctor's report: everything found, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from testbed.doctor import rights
+from testbed.doctor.capability import Capability, Fact, Kind, State
+from testbed.doctor.effects import Effect, Remedy, Scenario, by_name, effects_on, remedies
+from testbed.doctor.facts import Machine, read_machine
+from testbed.doctor.kernel_features import find_features
+from testbed.doctor.programs import find_programs
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Where the findings come from; a test puts its own in place."""
+
+    machine: Callable[[], Machine] = read_machine
+    rights: Callable[[], rights.Results] = rights.try_out
+    kernel: Callable[[], tuple[Capability, ...]] = find_features
+    programs: Callable[[], tuple[Capability, ...]] = find_programs
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What this machine can and cannot do, and what that means for the scenarios given."""
+
+    facts: tuple[Fact, ...]
+    capabilities: tuple[Capability, ...]
+    effects: tuple[Effect, ...] = ()
+    _by_name: dict[str, Capability] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", by_name(self.capabilities))
+
+    @property
+    def usable(self) -> bool:
+        """Can any lab run here?"""
+        capability = self.find(rights.NAMESPACES)
+        return capability is not None and capability.present
+
+    @property
+    def affected(self) -> tuple[Effect, ...]:
+        """The scenarios that cannot run, or not in full."""
+        return tuple(e for e in self.effects if e.missing or e.limited or e.unknown)
+
+    def find(self, name: str) -> Capability | None:
+        """The capability of that name; the worse one where kernel and rights both speak of it."""
+        return self._by_name.get(name)
+
+    def of_kind(self, kind: Kind) -> tuple[Capability, ...]:
+        return tuple(capability for capability in self.capabilities if capability.kind is kind)
+
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What to do: for the scenarios affected, or for everything where none were given."""
+        if not self.effects:
+            return remedies(self.capabilities)
+        wanted = [name for effect in self.affected for name in (*effect.missing, *effect.limited)]
+        return remedies(self.capabilities, wanted)
+
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.usable:
+            return "No lab can run here."
+        if not self.effects:
+            lacking = sum(c.state is not State.YES for c in self.capabilities)
+            if not lacking:
+                return "Labs can run here, and nothing is missing."
+            total = len(self.capabilities)
+            return f"Labs can run here; {lacking} of {total} capabilities are not there in full."
+        running = sum(effect.can_run for effect in self.effects)
+        return f"{running} of {len(self.effects)} scenarios can run here."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for ``--json``."""
+        return {
+            "usable": self.usable,
+            "summary": self.summary(),
+            "facts": {fact.name: fact.value for fact in self.facts},
+            "capabilities": [asdict(capability) for capability in self.capabilities],
+            "scenarios": [asdict(e) | {"can_run": e.can_run} for e in self.effects],
+            "remedies": [asdict(remedy) for remedy in self.remedies()],
+        }
+
+
+def examine(scenarios: Iterable[Scenario] = (), *, probes: Probes | None = None) -> DoctorReport:
+    """Examine this machine; takes a second or two.
+
+    ``scenarios`` are pairs of a scenario's name and the names of what it needs.  Changes nothing:
+    what must be tried is tried in namespaces that end with the attempt.
+    """
+    sources = probes or Probes()
+    machine = sources.machine()
+    capabilities = (
+        *rights.judge(machine, sources.rights()),
+        *sources.kernel(),
+        *sources.programs(),
+    )
+    return DoctorReport(machine.facts(), capabilities, effects_on(scenarios, capabilities))
