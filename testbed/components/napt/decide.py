@@ -35,7 +35,8 @@ class Decider:
     """Mappings, sessions and filters of one NAPT.  ``events`` collects what happened meanwhile.
 
     A *remote* is the endpoint on the other side; for ICMP queries its port is 0.  ``flags`` are
-    TCP's, 0 for other protocols.
+    TCP's, 0 for other protocols.  Call ``tick`` first with the same ``now``: what is over must not
+    take part in a decision.
     """
 
     def __init__(self, pool: PortPool, policy: NaptPolicy, component: str) -> None:
@@ -56,7 +57,6 @@ class Decider:
         now: float,
     ) -> Mapping | Refusal:
         """An inside endpoint sends to a remote: its mapping, made now if there is none."""
-        self.tick(now)
         if self._independent:
             mapping = self.table.by_inside.get((protocol, inside[0], inside[1]))
         else:
@@ -88,7 +88,6 @@ class Decider:
         now: float,
     ) -> Mapping | Refusal:
         """A remote sends to an outside endpoint: the mapping that takes it inside."""
-        self.tick(now)
         mapping = self.table.by_outside.get((protocol, outside[0], outside[1]))
         if mapping is None:
             if self.pool.owns(protocol, *outside):

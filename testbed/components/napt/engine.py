@@ -82,6 +82,7 @@ class Napt:
     def outbound(self, packet: bytes, now: float) -> Translation:
         """Translate a packet from the inside; bad bytes are a drop, not an exception."""
         self.counters.outbound += 1
+        self._decider.tick(now)
         try:
             header = parse_ipv4(packet)
             if len(packet) != header.total_length:
@@ -106,6 +107,7 @@ class Napt:
     def inbound(self, packet: bytes, now: float) -> Translation:
         """Translate a packet from the outside; bad bytes are a drop, not an exception."""
         self.counters.inbound += 1
+        self._decider.tick(now)
         try:
             header = parse_ipv4(packet)
             if len(packet) != header.total_length:
@@ -181,7 +183,6 @@ class Napt:
         if header.source >> 24 in UNUSABLE or header.destination >> 24 in UNUSABLE:
             done = Refusal(DropReason.BAD_ADDRESS)
         else:
-            self._decider.tick(now)
             translate = error_outward if outbound else error_inward
             done = translate(self._decider, packet, header)
         if not isinstance(done, Refusal) and outbound and done.to_inside and header.ttl <= 1:
@@ -189,9 +190,10 @@ class Napt:
         if isinstance(done, Refusal):
             return self._refuse(packet, header, done, now, outbound=outbound)
         self._count(1, outbound=outbound, to_inside=done.to_inside)
+        events = self._happened()
         if done.to_inside:
-            return Translation(to_inside=(done.packet,))
-        return Translation((OutsidePacket(done.packet, header.destination, done.port),))
+            return Translation((), (done.packet,), events)
+        return Translation((OutsidePacket(done.packet, header.destination, done.port),), (), events)
 
     # Fragments
 
@@ -213,7 +215,8 @@ class Napt:
             return self._refuse(packet, header, Refusal(reason), now, outbound=outbound)
         answer = self._fragments.answer_for(key, now)
         if answer is None:
-            return Translation(events=tuple(self._fragments.wait(key, packet, now)))
+            dropped = self._fragments.wait(key, packet, now)
+            return Translation(events=(*self._happened(), *dropped))
         return self._send_fragments([], [packet], key, answer)
 
     def _first_fragment(
@@ -242,15 +245,15 @@ class Napt:
         self, ready: list[bytes], later: list[bytes], key: FragmentKey, answer: FragmentAnswer
     ) -> Translation:
         """Send fragments that are ``ready``, then ``later`` ones as their first decided."""
-        dropped: list[Event] = []
+        events: list[Event] = list(self._happened())
         place = OUTBOUND if key.outbound else INBOUND
         packets = list(ready)
         for packet in later:
             header = parse_ipv4(packet)
             if answer.refused:
-                dropped.append(self.drops.drop(DropReason.FRAGMENT_OF_DROPPED, packet, place))
+                events.append(self.drops.drop(DropReason.FRAGMENT_OF_DROPPED, packet, place))
             elif key.outbound and answer.to_inside and header.ttl <= 1:
-                dropped.append(self.drops.drop(DropReason.TTL_EXCEEDED, packet, place))
+                events.append(self.drops.drop(DropReason.TTL_EXCEEDED, packet, place))
             else:
                 packets.append(
                     rewrite_addresses(
@@ -259,9 +262,9 @@ class Napt:
                 )
         self._count(len(packets), outbound=key.outbound, to_inside=answer.to_inside)
         if answer.to_inside:
-            return Translation((), tuple(packets), tuple(dropped))
+            return Translation((), tuple(packets), tuple(events))
         outside = tuple(OutsidePacket(p, key.destination, answer.port) for p in packets)
-        return Translation(outside, (), tuple(dropped))
+        return Translation(outside, (), tuple(events))
 
     def _count(self, packets: int, *, outbound: bool, to_inside: bool) -> None:
         if not outbound:

@@ -126,8 +126,9 @@ class IcmpPolicy:
     Attributes:
         source: address they come from, as an integer: the router's own on that side (RFC 1812
             sec. 4.3.2.4).
-        refusal_code: code of the unreachable message when no mapping can be made; 13 (RFC 5508
-            REQ-8) or 1, host unreachable.  ``None``: send none.
+        refusal_code: code of the unreachable message when no mapping can be made: 13,
+            administratively prohibited (RFC 5508 REQ-8), or 1, host unreachable (RFC 6888
+            REQ-11B).  ``None``: send none.
         per_second, burst: token bucket that limits them (RFC 1812 sec. 4.3.2.8).
     """
 

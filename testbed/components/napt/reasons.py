@@ -62,7 +62,7 @@ class DropReason(Enum):
     )
     PORTS_EXHAUSTED = (
         "ports-exhausted",
-        "RFC 5508 REQ-8",
+        "RFC 6888 REQ-11, RFC 5508 REQ-8",
         "No free port in the pool for a new mapping; mappings in use are left alone.",
     )
     MAPPING_QUOTA = (

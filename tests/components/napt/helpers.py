@@ -53,11 +53,10 @@ def judge(packet: bytes) -> Any:
     copy = read.copy()
     layer: Any = copy
     while layer:
-        if isinstance(layer, UDP) and layer.chksum == 0:
-            pass  # "no checksum" stays
-        elif hasattr(layer, "chksum"):
-            if layer.name not in {"UDP in ICMP", "TCP in ICMP", "ICMP in ICMP"}:
-                del layer.chksum
+        quoted = layer.name in {"UDP in ICMP", "TCP in ICMP", "ICMP in ICMP"}
+        no_checksum = isinstance(layer, UDP) and layer.chksum == 0
+        if hasattr(layer, "chksum") and not quoted and not no_checksum:
+            del layer.chksum
         layer = layer.payload
     assert bytes(copy) == packet
     return read
