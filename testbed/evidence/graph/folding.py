@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from testbed.evidence.graph.channels import Net, assign_tracks, straighten
 from testbed.evidence.graph.metrics import Face, text_width
 from testbed.evidence.graph.placement import GROUP_PADDING, foot_room, head_room
-from testbed.evidence.graph.scene import Cell, Item, Scene
+from testbed.evidence.graph.scene import Card, Cell, Item, Scene
 from testbed.evidence.graph.sizes import link_label, words_width
 
 TRACK = 13.0
@@ -120,6 +120,11 @@ def _nets(scene: Scene, columns: list[Column], turns: set[int]) -> None:
 def _measure(column: Column) -> None:
     titles = [text_width(cell.title or "", Face.GROUP) for cell in column.starts]
     column.width = max([item.width for item in column.items] + titles, default=0.0)
+    cards = [item for item in column.items if isinstance(item, Card)]
+    widths = [card.width for card in cards]
+    if cards and column.width == max(widths) < 1.6 * min(widths):
+        for card in cards:
+            card.width = column.width  # cards of nearly the same width look better as wide
     labelled = [net for net in column.nets if net.low.labelled]
     column.label_width = max((words_width(link_label(net.low.link)) for net in labelled), default=0)
     column.tracks = assign_tracks(column.nets)

@@ -22,7 +22,9 @@ PAGE = 1300.0
 
 
 def layout(topology: Topology) -> Drawing:
-    """The drawing of a topology; the same topology always gives the same drawing.
+    """The drawing of a topology, its shapes in the topology's order.
+
+    The same topology always gives the same drawing.
 
     Raises:
         DrawingError: a link or group names a node that does not exist, or two nodes share a name.
@@ -34,8 +36,15 @@ def layout(topology: Topology) -> Drawing:
     top = MARGIN + sum(text.face.line_height for text in heading) + (14 if heading else 0)
     body = packed.moved(MARGIN, top)
     width = max([packed.width, *(text.rect.width for text in heading)])
-    return replace(
-        body, width=width + 2 * MARGIN, height=top + packed.height + MARGIN, heading=heading
+    nodes = {node.name: index for index, node in enumerate(topology.nodes)}
+    links = {link.name: index for index, link in enumerate(topology.links)}
+    return Drawing(
+        width + 2 * MARGIN,
+        top + packed.height + MARGIN,
+        heading,
+        tuple(sorted(body.groups, key=lambda group: group.rank)),
+        tuple(sorted(body.links, key=lambda link: links[link.name])),
+        tuple(sorted(body.nodes, key=lambda node: nodes[node.name])),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from testbed.evidence.graph.columns import assign_columns, components
 from testbed.evidence.graph.metrics import printable
 from testbed.evidence.graph.scene import Bus, Card, Cell, Item, Scene, build_scene
 from testbed.evidence.graph.words import impairment_words, link_words
@@ -33,13 +34,13 @@ def _lines(topology: Topology) -> Iterator[str]:
     yield "flowchart LR"
     for number, cell in enumerate(scene.cells):
         yield from _cell(cell, number, names)
-    for first, second in scene.edges:
-        if isinstance(second.item, Bus):
-            label = _end(first.end)
-        else:
-            words = [_quoted(first.link.name), *map(_quoted, link_words(first.link))]
-            label = "<br/>".join([*words, _end(first.end), _end(second.end)])
-        yield f'  {names[first.item]} ---|"{label}"| {names[second.item]}'
+    for part in components(scene):
+        assign_columns(part)  # so that lines can be written from left to right
+    for low, high in (sorted(edge, key=lambda port: port.item.column) for edge in scene.edges):
+        ends = [_end(port.end) for port in (low, high) if port.end is not None]
+        if len(ends) == 2:
+            ends = [_quoted(low.link.name), *map(_quoted, link_words(low.link)), *ends]
+        yield f'  {names[low.item]} ---|"{"<br/>".join(ends)}"| {names[high.item]}'
 
 
 def _identifiers(scene: Scene) -> dict[Item, str]:
@@ -80,9 +81,7 @@ def _node(node: Node) -> str:
     return "<br/>".join(words)
 
 
-def _end(end: Interface | None) -> str:
-    if end is None:
-        return ""
+def _end(end: Interface) -> str:
     words = [end.label, *map(str, end.addresses), *impairment_words(end.impairment)]
     return " ".join(_quoted(word) for word in words)
 

@@ -77,7 +77,6 @@ class Painter:
         for strip, column in self._placed():
             for item in column.items:
                 if isinstance(item, Card):
-                    item.width = column.width if _alike(column) else item.width
                     shapes.append((item.order, self._node(item, strip, column)))
         return tuple(shape for _, shape in sorted(shapes, key=lambda pair: pair[0]))
 
@@ -176,11 +175,6 @@ class Painter:
         right = (port.side is Side.NEXT) != strip.mirrored
         half = port.item.width / 2
         return middle + (half if right else -half), port.y
-
-
-def _alike(column: Column) -> bool:
-    widths = [item.width for item in column.items if isinstance(item, Card)]
-    return column.width <= max(widths) and column.width < 1.6 * min(widths)
 
 
 def _link_shape(

@@ -109,14 +109,10 @@ def _measure_card(card: Card) -> None:
 
 def _paired(previous: list[Port], following: list[Port]) -> list[tuple[Port | None, Port | None]]:
     """One row for a port at each side; the shorter side in the middle of the longer one."""
-    lead = abs(len(previous) - len(following)) // 2
-    one: list[Port | None] = list(previous)
-    two: list[Port | None] = list(following)
-    if len(one) < len(two):
-        one = [None] * lead + one
-    else:
-        two = [None] * lead + two
-    return list(zip_longest(one, two))
+    lead: list[Port | None] = [None] * (abs(len(previous) - len(following)) // 2)
+    if len(previous) < len(following):
+        return list(zip_longest([*lead, *previous], following))
+    return list(zip_longest(previous, [*lead, *following]))
 
 
 def _stacked(
