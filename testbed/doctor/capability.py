@@ -32,7 +32,8 @@ class Capability:
 
     ``name`` is the word by which scenarios and services ask for it (``tun``, ``curl``).
     ``detail`` is what was found: a version, a number, the kernel's own refusal.
-    ``remedy`` is what to do about ``LIMITED`` or ``NO``; empty when all is well.
+    ``remedy`` is what to do about ``LIMITED`` or ``NO``; empty when all is well, or when something
+    else must be put right first.
     """
 
     name: str

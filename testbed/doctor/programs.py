@@ -50,7 +50,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program(
         "curl", "curl", "web requests from a chosen source port", ("--version",), r"^curl (\S+)"
     ),
-    Program("dig", "bind9-dnsutils", "name look-ups", ("-v",), r"DiG (\S+)"),
+    Program("dig", "bind9-dnsutils", "name look-ups", ("-v",), r"DiG ([0-9.]+)"),
     Program(
         "ping", "iputils-ping", "echo requests, path MTU discovery", ("-V",), r"from iputils (\S+)"
     ),

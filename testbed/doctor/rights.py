@@ -26,6 +26,8 @@ _CONTAINER_HINT = (
     "--device /dev/net/tun --security-opt apparmor=unconfined --security-opt seccomp=unconfined"
 )
 
+_NOT_TRIED = f"not tried, for want of {NAMESPACES}"
+
 Results = Mapping[str, str]
 
 
@@ -89,8 +91,7 @@ def _one(
 ) -> Capability:
     refused = results.get(step)
     if refused is None:
-        reason = "not tried: the lab's namespaces could not be made"
-        return _capability(name, purpose, State.NO, reason, "see namespaces")
+        return _capability(name, purpose, State.NO, _NOT_TRIED)
     if refused:
         return _capability(name, purpose, State.NO, refused, remedy(refused))
     return _capability(name, purpose, State.YES, "tried, works")
@@ -109,7 +110,7 @@ def _namespaces(machine: Machine, results: Results, root: Path) -> Capability:
             remedy = _namespace_remedy(step, machine, root)
             return _capability(NAMESPACES, purpose, State.NO, detail, remedy)
     if attempt.NAMESPACES not in results:
-        return _capability(NAMESPACES, purpose, State.NO, "could not be tried", "see the log")
+        return _capability(NAMESPACES, purpose, State.NO, "could not be tried")
     how = "as root" if machine.user == 0 else "inside a user namespace"
     return _capability(NAMESPACES, purpose, State.YES, f"tried, works ({how})")
 
@@ -147,7 +148,7 @@ def _node_files(results: Results) -> Capability:
     name, purpose = "node-files", "nodes with /etc, /var and /sys of their own"
     overlay = results.get(attempt.OVERLAY)
     if overlay is None:
-        return _capability(name, purpose, State.NO, "not tried", "see namespaces")
+        return _capability(name, purpose, State.NO, _NOT_TRIED)
     if overlay:
         return _capability(
             name,
