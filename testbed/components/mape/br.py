@@ -27,11 +27,11 @@ from testbed.components.mape.br_down import TowardsCe
 from testbed.components.mape.br_up import PLACE as FROM_TUNNEL
 from testbed.components.mape.br_up import TowardsInternet
 from testbed.components.mape.domain import MapDomain, Refusal
-from testbed.components.mape.drops import DropLog
 from testbed.components.mape.path_mtu import PathMtuCache
 from testbed.components.mape.reasons import Reason
 from testbed.components.mape.tunnel_errors import TunnelReport, read_tunnel_message
-from testbed.components.mape.work import Work
+from testbed.components.mape.work import Work, drops_by_name
+from testbed.components.napt.drops import DropLog
 from testbed.components.packet import ipv6
 from testbed.components.packet.encapsulation import OVERHEAD
 from testbed.components.packet.errors import MalformedPacketError
@@ -109,7 +109,7 @@ class BorderRelay:
             "answered": self._down.answered + self._echoed,
             "waiting": sum(memory.waiting for memory in waiting),
         }
-        return totals | self.drops.by_name()
+        return totals | drops_by_name(self.drops)
 
     def _from_tunnel(self, packet: bytes, now: float, work: Work) -> None:
         header = parse_ipv6(packet)

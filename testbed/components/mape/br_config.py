@@ -60,9 +60,10 @@ def load_br_config(path: Path) -> BorderRelayConfig:
         ConfigError: the file cannot be read, a key is unknown or missing, or a value is wrong.
     """
     reader = ConfigReader.open(path)
+    address = reader.ipv6("address")
     rules, iid = reader.rules("rules")
     config = BorderRelayConfig(
-        address=reader.ipv6("address"),
+        address=address,
         ipv4_address=reader.ipv4("ipv4_address"),
         rules=rules,
         iid=reader.layout("iid", iid),

@@ -62,9 +62,9 @@ class ConfigReader:
     def take(self, key: str) -> Any:
         """The raw value of a key that must be there."""
         if not self.has(key):
-            raise ConfigError(
-                f"{key} is missing", where=self._where, hint=f"add a value for {key!r}"
-            )
+            close = difflib.get_close_matches(key, set(self._data) - self._asked, n=1, cutoff=0.7)
+            hint = f"there is {close[0]!r}: did you mean {key!r}?" if close else f"add {key!r}"
+            raise ConfigError(f"{key} is missing", where=self._where, hint=hint)
         return self._data[key]
 
     def ipv6(self, key: str) -> IPv6Address:

@@ -38,6 +38,11 @@ class Reason(Enum):
         "our own code failed on this packet; it is a bug, and the daemon carried on",
         "none",
     )
+    NOT_SENT = (
+        "not-sent",
+        "the kernel did not take the packet that was to be sent",
+        "none",
+    )
     NOT_FOR_US = (
         "not-for-us",
         "the destination is no address this component serves",
