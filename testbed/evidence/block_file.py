@@ -85,21 +85,21 @@ class BlockFile:
             ReaderGoneError: the other end of the pipe is closed.
             CaptureFileError: the disk is full, or another error of the system.
         """
-        view = memoryview(self._waiting)
         try:
-            while self._done < len(view):
-                portion = view[self._done :]
-                if not self.is_regular:
-                    if not self._poll.poll(timeout_s * 1000):
-                        break
-                    portion = portion[:_PIPE_PORTION]
-                self._account(os.write(self._descriptor, portion))
+            # Every view must be released before the buffer can shrink.
+            with memoryview(self._waiting) as view:
+                while self._done < len(view):
+                    end = len(view)
+                    if not self.is_regular:
+                        if not self._poll.poll(timeout_s * 1000):
+                            break
+                        end = min(end, self._done + _PIPE_PORTION)
+                    with view[self._done : end] as portion:
+                        self._account(os.write(self._descriptor, portion))
         except BlockingIOError:
             pass  # the reader's side made the shared pipe non-blocking
         except OSError as error:
             raise self._failure(error) from error
-        finally:
-            view.release()
         if self._done == len(self._waiting) or self._done > _PIPE_TRIM:
             del self._waiting[: self._done]
             self._done = 0

@@ -6,6 +6,7 @@ import ctypes
 import socket
 import struct
 import subprocess
+from functools import cache
 
 from testbed.errors import MissingFeatureError, TestbedError
 from testbed.kernel.namespaces import find_program
@@ -22,6 +23,7 @@ class FilterError(TestbedError):
     """A capture filter expression is not valid."""
 
 
+@cache
 def compile_filter(expression: str, link_type: int) -> FilterProgram:
     """Compile an expression such as ``udp port 53`` for frames of a LINKTYPE.
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from testbed.errors import KernelError
-from testbed.kernel.packet_filter import FilterProgram, attach, attach_nothing
+from testbed.kernel.packet_filter import FilterProgram, attach, attach_nothing, compile_filter
 
 ETHERNET = 1
 """LINKTYPE_ETHERNET."""
@@ -76,6 +76,7 @@ class PacketSocket:
         interface: its name.
         where: the place named in errors.
         program: a compiled filter (:func:`testbed.kernel.packet_filter.compile_filter`).
+        expression: a filter to be compiled for this interface, instead of ``program``.
         buffer: bytes the kernel may hold back for us; beyond that frames are lost, and counted.
             Granted in full only to root, else up to ``net.core.rmem_max``.
 
@@ -92,6 +93,7 @@ class PacketSocket:
         *,
         where: str | None = None,
         program: FilterProgram | None = None,
+        expression: str | None = None,
         buffer: int = RECEIVE_BUFFER,
         snap_length: int = SNAP_LENGTH,
     ) -> None:
@@ -108,6 +110,8 @@ class PacketSocket:
         except OSError as error:
             raise self._error(error) from error
         try:
+            if expression:
+                program = compile_filter(expression, self.link_type)
             self._prepare(program, buffer)
         except OSError as error:
             self._socket.close()

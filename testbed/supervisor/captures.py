@@ -17,7 +17,6 @@ from typing import Any
 from testbed.errors import LabError
 from testbed.events import CaptureStarted, CaptureStopped, Drop, Note, Record
 from testbed.evidence.capture import run_capture
-from testbed.kernel.packet_filter import compile_filter
 from testbed.kernel.packet_socket import PacketSocket
 from testbed.supervisor.children import Children
 from testbed.supervisor.journal import Journal
@@ -81,7 +80,6 @@ class Captures:
         streaming = output is not None
         if output is None:
             output = self._create(label)
-        program = compile_filter(expression) if expression else None
         sources: list[tuple[str, PacketSocket]] = []
         try:
             for name in interfaces:
@@ -89,7 +87,7 @@ class Captures:
                 if not colon:
                     raise LabError(f"{name!r} is no interface", hint="write node:interface")
                 with self._nodes.inside(node):
-                    opened = PacketSocket(interface, program=program, where=name)
+                    opened = PacketSocket(interface, expression=expression, where=name)
                 sources.append((f"{node}/{interface}", opened))
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             pid = self._fork(sources, output, theirs, ours, streaming)

@@ -185,9 +185,10 @@ def test_down_returns_when_every_process_of_the_lab_is_gone(up: Up) -> None:
     pid = lab.pid
     assert exists(pid)
     mark = "sleep\x004321\x00"
-    lab.start("alice", ["sleep", "4321"])
+    running = lab.start("alice", ["sleep", "4321"])
     assert _running(mark)
     lab.down()
+    assert running.wait(5).status == -signal.SIGKILL
     assert not exists(pid)
     assert not _running(mark)
 
