@@ -20,10 +20,12 @@ test-topology: setup ## build every topology, send traffic through it, judge it,
 test: setup ## the tests of the testbed itself
 	@$(BIN)/python -m pytest tests --junitxml=runs/tests/junit.xml $(ARGS)
 
-lint: setup ## ruff (rules and format) and mypy in strict mode
+lint: setup ## ruff (rules and format), mypy in strict mode, shellcheck where it is installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict
+	@if command -v shellcheck >/dev/null; then shellcheck -x setup/*.sh .ci/run .ci/machine-state; \
+	else echo 'shellcheck is not installed: the shell scripts were not checked'; fi
 
 bench: setup-bench ## measure against peers; the table of the README comes from here
 	@$(BIN)/python -m bench $(ARGS)
