@@ -14,6 +14,8 @@ from testbed.events import kinds
 from testbed.events.kinds import Event, Record
 
 VERSION = 1
+ORIGINS = ("harness", "service", "capture", "test")
+_HEAD = ("time_ns", "origin", "node", "service")
 
 
 class EventFormatError(TestbedError):
@@ -120,7 +122,12 @@ def decode(line: str | bytes) -> Record:
     if cls is None:
         raise EventFormatError(f"unknown kind of event {data.get('kind')!r}")
     event = _build_object(cls, data.get("data"), str(data["kind"]))
-    head = {key: data[key] for key in ("time_ns", "origin", "node", "service") if key in data}
+    head = {key: value for key, value in data.items() if key not in ("v", "kind", "data")}
+    for key in head:
+        if key not in _HEAD:
+            raise EventFormatError(f"unknown field {key!r}")
+    if head.get("origin") not in ORIGINS:
+        raise EventFormatError(f"the origin is one of {', '.join(ORIGINS)}")
     checked = {
         key: _build(_hints(Record)[key], value, f"record.{key}") for key, value in head.items()
     }

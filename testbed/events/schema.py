@@ -7,7 +7,7 @@ import typing
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from testbed.events.codec import VERSION, event_types
+from testbed.events.codec import ORIGINS, VERSION, event_types
 
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -49,7 +49,7 @@ def json_schema() -> dict[str, Any]:
         "properties": {
             "v": {"const": VERSION},
             "time_ns": {"type": "integer", "description": "ns since the epoch, lab clock"},
-            "origin": {"enum": ["harness", "service", "capture", "test"]},
+            "origin": {"enum": list(ORIGINS)},
             "kind": {"type": "string"},
             "node": {"type": "string"},
             "service": {"type": "string"},

@@ -10,6 +10,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,11 +191,12 @@ class Captures:
     async def _ask(self, running: _Running, message: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         async with running.lock:
-            try:
+            # A writer that failed has ended, but what it said before that can still be read.
+            with suppress(ConnectionError):
                 await loop.sock_sendall(running.control, json.dumps(message).encode())
+            answer = b""
+            with suppress(ConnectionError):
                 answer = await loop.sock_recv(running.control, 65536)
-            except ConnectionError:
-                answer = b""
         data = json.loads(answer) if answer else {"error": "the capture writer has ended"}
         assert isinstance(data, dict)
         if running.trouble is None and data.get("error"):

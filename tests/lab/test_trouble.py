@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import LabError
+from testbed.evidence.pcapng_reader import PcapngReader
 from testbed.kernel import libc
 from testbed.lab import Lab
 from testbed.model import Topology
@@ -70,18 +71,18 @@ def test_a_capture_of_an_unknown_interface_is_refused(up: Up) -> None:
         lab.capture("carol:eth0")
     with pytest.raises(LabError, match="is no interface"):
         lab.capture("bob")
-    with pytest.raises(LabError, match="filter|expression|syntax"):
+    with pytest.raises(LabError, match="the capture filter .* is not valid"):
         lab.capture("bob:eth0", expression="this is no filter")
     assert lab.status()["captures"] == []
 
 
 def test_a_capture_holds_every_packet_in_order(up: Up) -> None:
-    from testbed.evidence.pcapng_reader import read_packets
-
     lab = up(two_hosts())
     with lab.capture() as capture:
         lab.run("alice", ["ping", "-q", "-c100", "-i0.002", "192.0.2.2"], check=True)
     assert capture.lost == 0
-    packets = list(read_packets(capture.path))
+    with capture.path.open("rb") as file:
+        packets = list(PcapngReader(file))
+    assert [one.time_ns for one in packets] == sorted(one.time_ns for one in packets)
     assert len(packets) == capture.packets
     assert len(packets) >= 400, "100 requests and 100 answers, each at both ends"
