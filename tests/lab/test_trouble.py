@@ -44,6 +44,7 @@ def test_a_full_disk_under_the_run_folder_costs_evidence_not_the_lab(small_disk:
         lab.run("alice", ["ping", "-q", "-c200", "-i0.002", "-s1400", "192.0.2.2"])
         with pytest.raises(LabError, match="No space left on device"):
             capture.stop()
+        lab.note("more than the last page of the file holds: " + "x" * 8192)
         status = lab.status()
         assert status["events_lost"] > 0
         assert "No space left" in str(status["trouble"])
@@ -71,7 +72,7 @@ def test_a_capture_of_an_unknown_interface_is_refused(up: Up) -> None:
         lab.capture("carol:eth0")
     with pytest.raises(LabError, match="is no interface"):
         lab.capture("bob")
-    with pytest.raises(LabError, match="the capture filter .* is not valid"):
+    with pytest.raises(LabError, match=r"the capture filter .* is not valid"):
         lab.capture("bob:eth0", expression="this is no filter")
     assert lab.status()["captures"] == []
 
