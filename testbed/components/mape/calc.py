@@ -106,13 +106,12 @@ def calculate(
     bits = int(delegated.network_address)
     length = delegated.prefixlen
     end_user_len = rule.end_user_len
-    rule_len = rule.ipv6_prefix.prefixlen
     if length < end_user_len:
         raise PrefixError(
             f"{delegated} is too short for rule {rule}",
             hint=f"the rule needs a delegated prefix of at least /{end_user_len}",
         )
-    if (bits ^ rule.ipv6_bits) >> (128 - rule_len):
+    if (bits ^ rule.ipv6_bits) >> (128 - rule.ipv6_len):
         raise PrefixError(
             f"{delegated} is not inside {rule.ipv6_prefix}",
             hint="choose the rule that covers the delegated prefix",

@@ -27,7 +27,7 @@ def packed_ce_address(rule: MapRule, ipv4: int, psid: int, iid: IidLayout) -> by
     held = 32 - rule.assigned_len
     ipv4 = ipv4 >> held << held
     prefix = rule.ipv6_bits
-    position = 128 - rule.ipv6_prefix.prefixlen - rule.suffix_len
+    position = 128 - rule.ipv6_len - rule.suffix_len
     prefix |= ((ipv4 - rule.ipv4_bits) >> held) << position
     if rule.psid is None:
         prefix |= psid << (position - rule.k)

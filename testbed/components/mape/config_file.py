@@ -154,6 +154,15 @@ class ConfigReader:
             hint="write an object or a string such as ipv6=...,ipv4=...,ea=...,offset=...",
         )
 
+    def object(self, key: str) -> ConfigReader:
+        """A JSON object with a reader of its own; an empty one when the key is not there."""
+        if not self.has(key):
+            return ConfigReader({}, f"{self._where}, {key}")
+        value = self._data[key]
+        if not isinstance(value, dict):
+            raise self.wrong(key, "an object")
+        return ConfigReader(value, f"{self._where}, {key}")
+
     def objects(self, key: str) -> list[ConfigReader]:
         """A list of JSON objects, each with a reader of its own; none when the key is not there."""
         if not self.has(key):

@@ -30,8 +30,9 @@ class MapRule:
 
     ``psid_len`` and ``psid`` are only given when the PSID does not come from the EA bits (RFC 7598
     section 4.5: explicit PSID).  Derived, read-only: ``k`` the PSID length in force, ``suffix_len``
-    how many EA bits belong to the IPv4 address, ``end_user_len`` the End-user prefix length,
-    ``ipv6_bits`` and ``ipv4_bits`` the prefixes as integers.
+    how many EA bits belong to the IPv4 address, ``assigned_len`` the prefix length of what a CE has
+    in IPv4 (32 for an address), ``end_user_len`` the End-user prefix length, ``ipv6_bits`` and
+    ``ipv4_bits`` the prefixes as integers, ``ipv6_len`` the length of the former.
 
     Raises:
         RuleError: the parts contradict each other; ``error.field`` says which one is to be changed.
@@ -48,7 +49,9 @@ class MapRule:
     name: str = ""
     k: int = field(init=False, repr=False, compare=False)
     suffix_len: int = field(init=False, repr=False, compare=False)
+    assigned_len: int = field(init=False, repr=False, compare=False)
     end_user_len: int = field(init=False, repr=False, compare=False)
+    ipv6_len: int = field(init=False, repr=False, compare=False)
     ipv6_bits: int = field(init=False, repr=False, compare=False)
     ipv4_bits: int = field(init=False, repr=False, compare=False)
 
@@ -72,6 +75,8 @@ class MapRule:
         derived = {
             "k": k,
             "suffix_len": self.ea_len - derived_k,
+            "assigned_len": self.ipv4_prefix.prefixlen + self.ea_len - derived_k,
+            "ipv6_len": self.ipv6_prefix.prefixlen,
             "end_user_len": end_user_len,
             "ipv6_bits": int(self.ipv6_prefix.network_address),
             "ipv4_bits": int(self.ipv4_prefix.network_address),
@@ -117,11 +122,6 @@ class MapRule:
     def shared(self) -> bool:
         """Whether several CEs hold the same IPv4 address."""
         return self.k > 0
-
-    @property
-    def assigned_len(self) -> int:
-        """Prefix length of what a CE gets in IPv4: 32 for an address, less for a prefix."""
-        return self.ipv4_prefix.prefixlen + self.suffix_len
 
     def __str__(self) -> str:
         label = f"{self.name} " if self.name else ""

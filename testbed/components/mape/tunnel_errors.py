@@ -7,6 +7,7 @@ sender is told: packet too big as "fragmentation needed" with the tunnel's MTU, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.components.mape.domain import MapDomain, Refusal
@@ -55,13 +56,31 @@ class TunnelReport:
     text: str
 
 
+Unrelated = Callable[[bytes, IPv4Header], Refusal | None]
+"""Judges whether this tunnel end can have sent an IPv4 packet with this header to that address."""
+
+
 def read_tunnel_message(
     packet: bytes, header: IPv6Header, at: int, domain: MapDomain
 ) -> TunnelReport | Refusal | bytes:
+    """As :func:`read_tunnel_message_of`, for a BR.
+
+    An error counts only if it quotes a packet to a CE of the domain that this CE may receive.
+    """
+
+    def unrelated(destination: bytes, inner: IPv4Header) -> Refusal | None:
+        return not_to_ce(domain, destination, inner)
+
+    return read_tunnel_message_of(packet, header, at, unrelated)
+
+
+def read_tunnel_message_of(
+    packet: bytes, header: IPv6Header, at: int, unrelated: Unrelated
+) -> TunnelReport | Refusal | bytes:
     """Read the ICMPv6 message at ``at``: a report, a reason to drop it, or an echo reply to send.
 
-    An error counts only if it quotes a packet from the very address it was sent to, to a CE of the
-    domain, with an IPv4 packet inside that this CE may receive.
+    An error counts only if it quotes a packet from the very address it was sent to, and
+    ``unrelated`` has nothing to say against the packet.
 
     Raises:
         MalformedPacketError: the message or what it quotes is broken.
@@ -80,7 +99,7 @@ def read_tunnel_message(
         return _echo_reply(packet, header, at, end)
     if message.type not in _NAMES:
         return Refusal(Reason.ICMPV6_IGNORED, detail=f"ICMPv6 type {message.type}")
-    return _error(packet, header, at, end, domain)
+    return _error(packet, header, at, end, unrelated)
 
 
 def _echo_reply(packet: bytes, header: IPv6Header, at: int, end: int) -> bytes | Refusal:
@@ -93,7 +112,7 @@ def _echo_reply(packet: bytes, header: IPv6Header, at: int, end: int) -> bytes |
 
 
 def _error(
-    packet: bytes, header: IPv6Header, at: int, end: int, domain: MapDomain
+    packet: bytes, header: IPv6Header, at: int, end: int, unrelated: Unrelated
 ) -> TunnelReport | Refusal:
     message = read_icmp(packet, at, end)
     quoted = quoted_ipv6(packet, at, end)
@@ -108,14 +127,9 @@ def _error(
     if protocol != IPIP:
         return Refusal(Reason.ICMPV6_UNRELATED, detail=f"it quotes next header {protocol}")
     inner = parse_quoted_ipv4(packet[inner_at : quoted.end])
-    ce = domain.parameters_at(quoted.header.destination)
-    if ce is None or ce.ce_ipv6.packed != quoted.header.destination:
-        return Refusal(Reason.ICMPV6_UNRELATED, detail="it quotes a packet to no CE")
-    held = 32 - ce.rule.assigned_len
-    if inner.destination >> held != int(ce.ipv4) >> held:
-        return Refusal(
-            Reason.ICMPV6_UNRELATED, ce.rule, "it quotes a packet that is not for that CE"
-        )
+    refusal = unrelated(quoted.header.destination, inner)
+    if refusal is not None:
+        return refusal
     too_big = message.type == V6_PACKET_TOO_BIG
     sender = ipv6.address_text(header.source)
     return TunnelReport(
@@ -126,3 +140,16 @@ def _error(
         mtu=message.identifier << 16 | message.sequence if too_big else None,
         text=f"{_NAMES[message.type]} (code {message.code}) from {sender}",
     )
+
+
+def not_to_ce(domain: MapDomain, destination: bytes, inner: IPv4Header) -> Refusal | None:
+    """Why a packet with this inner header cannot be one for the CE at ``destination``."""
+    ce = domain.parameters_at(destination)
+    if ce is None or ce.ce_ipv6.packed != destination:
+        return Refusal(Reason.ICMPV6_UNRELATED, detail="it quotes a packet to no CE")
+    held = 32 - ce.rule.assigned_len
+    if inner.destination >> held != int(ce.ipv4) >> held:
+        return Refusal(
+            Reason.ICMPV6_UNRELATED, ce.rule, "it quotes a packet that is not for that CE"
+        )
+    return None
