@@ -27,11 +27,6 @@ place_guard() {
     flock -w 900 8 || { printf 'another installation has not ended in 15 minutes\n' >&2 && exit 1; }
     remove_guard # one left behind by an installation that was killed outright
     if [ -e "$guard" ] || [ -L "$guard" ]; then return 0; fi
-    # Trap first: from the moment the file exists, something takes it away.
-    trap remove_guard EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
     # noclobber: should another program put its own there just now, that one stays.
     if (set -o noclobber && printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$guard") 2>/dev/null; then
         chmod 755 "$guard"
@@ -98,16 +93,30 @@ disable_unit() {
     fi
 }
 
+declare -A there_before=()
+
+# However the installation ends: what it brought starts nothing, now or later.
+finish() {
+    local package arrived=()
+    remove_guard
+    while IFS= read -r package; do
+        [ -n "${there_before[$package]:-}" ] || arrived+=("$package")
+    done <<<"$(installed_packages)"
+    [ ${#arrived[@]} -eq 0 ] || disable_daemons_of "${arrived[@]}"
+}
+
 main() {
     [ $# -gt 0 ] || { printf 'usage: install-as-root.sh PACKAGE...\n' >&2 && exit 2; }
     command -v apt-get >/dev/null || { printf 'no apt-get on this machine\n' >&2 && exit 1; }
 
-    local package failed=() arrived=()
-    local -A before=()
-    while IFS= read -r package; do before[$package]=1; done <<<"$(installed_packages)"
+    local package updated=no failed=()
+    while IFS= read -r package; do there_before[$package]=1; done <<<"$(installed_packages)"
+    trap finish EXIT # first: from the moment the guard exists, something takes it away
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     place_guard
 
-    local updated=no
     if index_is_too_old "$@"; then
         apt update || printf 'apt-get update failed; going on with the index that is here\n' >&2
         updated=yes
@@ -121,12 +130,6 @@ main() {
             done
         fi
     fi
-
-    while IFS= read -r package; do
-        [ -n "${before[$package]:-}" ] || arrived+=("$package")
-    done <<<"$(installed_packages)"
-    [ ${#arrived[@]} -eq 0 ] || disable_daemons_of "${arrived[@]}"
-
     if [ ${#failed[@]} -gt 0 ]; then
         printf 'could not be installed: %s\n' "${failed[*]}" >&2
         return 1

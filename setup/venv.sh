@@ -60,7 +60,11 @@ pip_install() {
 }
 
 put_back() {
-    rm -rf "$venv"
+    # Moved first: a child of pip may still be writing there, and would keep it from being removed.
+    local scrap=.setup/venv.scrap
+    rm -rf "$scrap" || true
+    if [ -e "$venv" ]; then mv "$venv" "$scrap"; fi
+    rm -rf "$scrap" || true
     if [ -e "$old" ]; then mv "$old" "$venv"; fi
 }
 

@@ -52,6 +52,7 @@ done
 guard=absent
 if [ -x "$GUARD" ] && ! "$GUARD"; then guard=present; fi
 echo "$guard" >>"$STATE/guard"
+if [ -e "$STATE/early" ]; then printf '%s\\n' "${packages[@]}" >>"$STATE/installed"; fi
 if [ -e "$STATE/hang" ]; then
     touch "$STATE/hanging"
     while [ -e "$STATE/hang" ]; do sleep 0.02; done

@@ -82,6 +82,15 @@ def test_daemons_that_came_in_are_disabled_and_no_others(machine: FakeMachine) -
     assert machine.read("enabled") == ["old.service"]
 
 
+def test_daemons_are_disabled_also_when_interrupted(machine: FakeMachine) -> None:
+    """Else the next run would take them for the machine's own."""
+    _with_daemons(machine)
+    machine.write("enabled", "old.service\nalpha.service\n")
+    machine.write("early", "")  # apt has installed it before it hangs
+    assert machine.interrupt(signal.SIGINT, *INSTALL, "alpha").status == 130
+    assert machine.read("enabled") == ["old.service"]
+
+
 def test_daemons_are_disabled_where_systemd_is_not_installed(machine: FakeMachine) -> None:
     _with_daemons(machine)
     machine.without("systemctl")
