@@ -41,7 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="leave the lab up when a test in it fails, and say how to enter it",
     )
     group.addoption(
-        "--testbed-runs", metavar="DIR", help="where run folders go (default: runs/, TESTBED_RUNS)"
+        "--testbed-run-folder",
+        metavar="DIR",
+        help="put report, captures and logs here (default: a new folder under runs/)",
     )
 
 
@@ -61,7 +63,7 @@ def run_of(config: pytest.Config) -> ScenarioRun:
 
         config.stash[_RUN] = ScenarioRun(
             command=tuple(str(argument) for argument in config.invocation_params.args),
-            folder=config.getoption("--testbed-runs"),
+            folder=config.getoption("--testbed-run-folder"),
             keep=bool(config.getoption("--testbed-keep")),
         )
     return config.stash[_RUN]

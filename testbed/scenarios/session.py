@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from testbed.errors import TestbedError
 from testbed.events import Verdict
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
-from testbed.runs import VARIABLE, new_run_folder
+from testbed.runs import new_run_folder
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.labs import ScenarioLab
 
@@ -44,7 +43,7 @@ class ScenarioRun:
 
     def __init__(self, command: tuple[str, ...], folder: str | None, keep: bool) -> None:
         self.command, self.keep = command, keep
-        self._parent = folder
+        self._given_folder = folder
         self.started = time.time()
         self.scenarios: dict[str, Scenario] = {}
         self.labs: list[ScenarioLab] = []
@@ -54,8 +53,8 @@ class ScenarioRun:
     @cached_property
     def folder(self) -> Path:
         """The run's folder, made when first needed."""
-        if self._parent is not None:
-            os.environ[VARIABLE] = self._parent
+        if self._given_folder is not None:
+            return Path(self._given_folder).resolve()
         return new_run_folder("test")
 
     def take_lab(self, lab: ScenarioLab) -> None:

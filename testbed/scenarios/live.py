@@ -1,0 +1,153 @@
+"""``testbed test``: pytest with a live table instead of dots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from testbed.pytest_plugin import run_of
+from testbed.scenarios.session import ScenarioRun
+
+_WORDS = {
+    "passed": "[green]passed[/]",
+    "failed": "[bold red]FAILED[/]",
+    "error": "[bold red]ERROR[/]",
+    "skipped": "[yellow]skipped[/]",
+    "running": "[cyan]running[/]",
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One scenario in the table."""
+
+    title: str
+    outcome: str = "running"
+    seconds: float = 0.0
+    why: str = ""
+
+
+@dataclass(slots=True)
+class LiveTable:
+    """A pytest plugin that shows each scenario as it goes, and failures with their evidence.
+
+    On a terminal the running scenario is shown live; elsewhere every scenario is one line.
+    """
+
+    console: Console
+    rows: dict[str, Row] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    run: ScenarioRun | None = None
+    total: int = 0
+    _live: Live | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Take the place of pytest's own terminal reporter."""
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            config.pluginmanager.unregister(reporter)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be read is trouble, not zero scenarios."""
+        if report.failed:
+            self.trouble.append(f"{report.nodeid}:\n{report.longreprtext}")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Now the number of scenarios is known."""
+        self.total = len(session.items)
+        self.console.print(f"{self.total} scenarios")
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=8, transient=True)
+            self._live.start()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A scenario begins."""
+        self.rows[nodeid] = Row(_short(nodeid))
+        self._show()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a scenario has ended."""
+        row = self.rows[report.nodeid]
+        row.seconds += report.duration
+        if report.skipped:
+            row.outcome = "skipped"
+            row.why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        elif report.failed and row.outcome != "failed":
+            row.outcome = "failed" if report.when == "call" else "error"
+            self.failures.append((report.nodeid, report.longreprtext))
+        if report.when == "teardown":
+            if row.outcome == "running":
+                row.outcome = "passed"
+            self._line(row)
+        self._show()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """The table is complete."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self.run = run_of(session.config)
+
+    def close(self, report: Path | None) -> None:
+        """Print failures with their evidence, the counts, and where the report is."""
+        for text in self.trouble:
+            self.console.print(f"[bold red]cannot collect[/] {escape(text)}")
+        for nodeid, text in self.failures:
+            self.console.rule(f"[bold red]{escape(_short(nodeid))}")
+            self.console.print(escape(text), highlight=False)
+        if self.run is not None:
+            for line in self.run.closing_lines():
+                self.console.print(escape(line), highlight=False, soft_wrap=True)
+        if report is not None and report.exists():
+            self.console.print(f"report: {escape(str(report))}", highlight=False, soft_wrap=True)
+        self.console.print(self.summary(), highlight=False)
+
+    def counts(self) -> dict[str, int]:
+        """How many scenarios ended how; errors count as failed."""
+        outcomes = [row.outcome for row in self.rows.values()]
+        failed = sum(outcome in ("failed", "error", "running") for outcome in outcomes)
+        failed += len(self.trouble)
+        return {
+            "passed": outcomes.count("passed"),
+            "failed": failed,
+            "skipped": outcomes.count("skipped"),
+        }
+
+    def summary(self) -> str:
+        """``N passed, N failed, N skipped``."""
+        return ", ".join(f"{count} {name}" for name, count in self.counts().items())
+
+    def _line(self, row: Row) -> None:
+        why = f"  {escape(row.why)}" if row.why else ""
+        self.console.print(
+            f"{_WORDS[row.outcome]:<7}  {escape(row.title)}  [dim]{row.seconds:.1f} s[/]{why}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _show(self) -> None:
+        if self._live is None:
+            return
+        table = Table.grid(padding=(0, 1))
+        for row in self.rows.values():
+            if row.outcome == "running":
+                table.add_row(_WORDS["running"], escape(row.title))
+        done = sum(row.outcome != "running" for row in self.rows.values())
+        table.add_row("", f"[dim]{done} of {self.total}; {self.summary()}[/]")
+        self._live.update(table)
+
+
+def _short(nodeid: str) -> str:
+    """``topologies/v6plus/test_path.py::test_x[y]`` as ``v6plus/path: x[y]``."""
+    file, _, test = nodeid.partition("::")
+    path = Path(file)
+    stem = path.stem.removeprefix("test_")
+    return f"{path.parent.name}/{stem}: {test.removeprefix('test_').replace('_', ' ')}"
