@@ -149,9 +149,9 @@ class Napt:
         self._decider.add_static(protocol, inside, outside)
         return self._happened()
 
-    def flush(self) -> tuple[Event, ...]:
-        """Forget all mappings but the static forwards, as a restart does; returns the events."""
-        self._decider.flush()
+    def flush(self, *, static: bool = False) -> tuple[Event, ...]:
+        """Forget all mappings, the static forwards only if ``static``; returns the events."""
+        self._decider.flush(static=static)
         return self._happened()
 
     def mappings(self, now: float) -> tuple[MappingInfo, ...]:
@@ -288,22 +288,30 @@ class Napt:
         drop = self.drops.drop(refusal.reason, packet, place, rule=rule)
         answer: tuple[bytes, ...] = ()
         if outbound and refusal.answer:
-            answer = self._tell(packet, header, refusal.reason, now)
+            kind, code = UNREACHABLE, self.policy.icmp.refusal_code
+            if refusal.reason is DropReason.TTL_EXCEEDED:
+                kind, code = TIME_EXCEEDED, 0
+            if code is not None:
+                answer = self.tell(packet, header, now, kind=kind, code=code)
         return Translation((), answer, (*self._happened(), drop))
 
-    def _tell(
-        self, packet: bytes, header: IPv4Header, reason: DropReason, now: float
+    def tell(
+        self, packet: bytes, header: IPv4Header, now: float, *, kind: int, code: int, rest: int = 0
     ) -> tuple[bytes, ...]:
-        """The ICMP error for an inside sender, if one is due and allowed."""
-        policy = self.policy.icmp
-        kind, code = UNREACHABLE, policy.refusal_code
-        if reason is DropReason.TTL_EXCEEDED:
-            kind, code = TIME_EXCEEDED, 0
-        if code is None or not may_answer_ipv4(packet, header) or not self._icmp_bucket.take(now):
+        """The ICMP error for the inside sender of ``packet``; nothing where none may be sent.
+
+        Also for the component round the NAPT, so that all errors to the inside share one limit.
+        """
+        if not may_answer_ipv4(packet, header) or not self._icmp_bucket.take(now):
             return ()
         self.counters.icmp_sent += 1
         error = build_icmpv4_error(
-            packet, source=policy.source, destination=header.source, icmp_type=kind, code=code
+            packet,
+            source=self.policy.icmp.source,
+            destination=header.source,
+            icmp_type=kind,
+            code=code,
+            rest=rest,
         )
         return (error,)
 
