@@ -54,6 +54,11 @@ class ConfigReader:
             )
         return cls(data, str(path))
 
+    @property
+    def where(self) -> str:
+        """The place of this object, for errors."""
+        return self._where
+
     def has(self, key: str) -> bool:
         """Whether the key is there (and not null); it counts as asked for."""
         self._asked.add(key)
