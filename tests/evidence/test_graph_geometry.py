@@ -11,7 +11,7 @@ from testbed.evidence.graph.drawing import Drawing, LinkShape, Point, Rect, Text
 from testbed.model.topology import Topology
 from tests.evidence.strategies import topologies
 
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=40, deadline=None)
 Segment = tuple[Point, Point]
 
 

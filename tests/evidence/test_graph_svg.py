@@ -19,7 +19,7 @@ from testbed.model.topology import HOST, ROUTER, Interface, Link, Node, Topology
 from tests.evidence.strategies import HOSTILE, topologies
 
 SVG = "{http://www.w3.org/2000/svg}"
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=40, deadline=None)
 
 
 def line(count: int) -> Topology:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from testbed.evidence.graph.scene import Bend, Cell, Edge, Item, Port, Scene, Side, join
+from testbed.evidence.graph.scene import Bend, Bus, Cell, Edge, Item, Port, Scene, Side, join
 
 T = TypeVar("T", bound=Hashable)
 Graph = dict[T, list[T]]
@@ -173,7 +173,21 @@ def _inner_columns(cell: Cell, scene: Scene) -> dict[Item, int]:
         if item not in columns:
             island = _distances(graph, [item])
             columns |= _spread(graph, [other for other in members if other in island])
+    _clear_segments(columns)
     return columns
+
+
+def _clear_segments(columns: dict[Item, int]) -> None:
+    """Move leaves out of a segment's column, so that its bar can reach all its stubs."""
+    with_bus = {column for item, column in columns.items() if isinstance(item, Bus)}
+    for item, column in list(columns.items()):
+        near = {port.peer.item for port in item.ports}
+        if isinstance(item, Bus) or column not in with_bus or len(near) != 1:
+            continue
+        (hub,) = near
+        further = column + (column - columns.get(hub, column))
+        if further != column and further in columns.values():
+            columns[item] = further
 
 
 def _is_door(item: Item, side: Side, cell: Cell, scene: Scene) -> bool:

@@ -17,6 +17,7 @@ Layers = list[list[Cell]]
 
 ITEM_GAP = 22.0
 CELL_GAP = 26.0
+BEND_GAP = 8.0
 GROUP_PADDING = 14.0
 GROUP_TITLE = 24.0
 _INDIFFERENT = 0.05  # weight of staying put, for an item without neighbours on that side
@@ -91,7 +92,13 @@ def place(scene: Scene, layers: Layers) -> None:
             item.y = round(item.y)
     for cells in layers:
         for index, cell in enumerate(cells):
-            _stretch_buses(cell, *_free_range(cells, index))
+            free = _free_range(cells, index)
+            for items in cell.columns.values():
+                _level_bends(items, *free)
+            _stretch_buses(cell, *free)
+            if cell.title is None:  # what it took is not free for the next one
+                cell.y = min(item.y for item in cell.items)
+                cell.height = max(item.bottom for item in cell.items) - cell.y
     top = min(min(item.y for item in cell.items) - head_room(cell) for cell in scene.cells)
     for cell in scene.cells:
         move(cell, cell.y - top)
@@ -196,6 +203,27 @@ def _sweep_layer(cells: Sequence[Cell], side: Side, scene: Scene) -> None:
             wishes.append(Wish(top, outer_height(cell), _INDIFFERENT))
     for cell, top in zip(cells, spread(wishes, CELL_GAP), strict=True):
         move(cell, top + head_room(cell))
+
+
+def _level_bends(items: Sequence[Item], low: float, high: float) -> None:
+    """Level passing cables with one of their ends where there is room, out of the way of bars."""
+    for index, bend in enumerate(items):
+        if not isinstance(bend, Bend):
+            continue
+        above = items[index - 1] if index else None
+        below = items[index + 1] if index + 1 < len(items) else None
+        top = low if above is None else above.bottom + BEND_GAP
+        bottom = (high if below is None else below.y - BEND_GAP) - bend.height
+        goals = [port.peer.y - port.offset for port in bend.ports]
+        goals = [goal for goal in goals if top <= goal <= bottom]
+        if not goals:
+            continue
+        if isinstance(above, Bus):
+            bend.y = max(goals)
+        elif isinstance(below, Bus):
+            bend.y = min(goals)
+        else:
+            bend.y = min(goals, key=lambda goal: abs(goal - bend.y))
 
 
 def _stretch_buses(cell: Cell, low: float, high: float) -> None:
