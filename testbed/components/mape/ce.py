@@ -100,10 +100,10 @@ class CustomerEdge:
         Whatever the bytes are, nothing is raised for them: what cannot be read is a drop.
         """
         self._received += 1
-        work = Work(self.drops)
         version = packet[0] >> 4 if packet else 0
         if version == 4:
-            return self._out.receive(packet, now, work)
+            return self._out.receive(packet, now, self.drops)
+        work = Work(self.drops)
         if version == 6:
             try:
                 return self._from_tunnel(packet, now, work)

@@ -51,7 +51,8 @@ class FromTunnel:
         if marked is None:
             work.drop(Reason.CONGESTION_LOST, packet, PLACE, detail=str(summarize(inner)))
             return work.outcome()
-        _, to_inside, events = self._napt.inbound(marked, now)
+        known = header if marked is inner else None
+        _, to_inside, events = self._napt.inbound(marked, now, known)
         self.decapsulated += len(to_inside)
         if self._mss_clamp:
             to_inside = tuple(clamped(one, self._mss_clamp) for one in to_inside)

@@ -9,6 +9,7 @@ from testbed.components.mape.domain import Destination, MapDomain
 from testbed.components.mape.path_mtu import PathMtuCache
 from testbed.components.mape.reasons import Reason
 from testbed.components.mape.work import Work
+from testbed.components.napt.drops import DropLog
 from testbed.components.napt.engine import Napt
 from testbed.components.napt.translation import OutsidePacket
 from testbed.components.packet.encapsulation import OVERHEAD, encapsulate
@@ -43,7 +44,7 @@ class TowardsTunnel:
         self._outer_identification = count(1)
         self.encapsulated = 0
 
-    def receive(self, packet: bytes, now: float, work: Work) -> Outcome:
+    def receive(self, packet: bytes, now: float, drops: DropLog) -> Outcome:
         """Take one IPv4 packet from the inside."""
         to_outside, to_inside, events = self._napt.outbound(packet, now)
         if len(to_outside) == 1 and not to_inside:
@@ -56,6 +57,7 @@ class TowardsTunnel:
             if len(new) + OVERHEAD <= self._path_mtu.get(end, now):
                 self.encapsulated += 1
                 return Outcome((encapsulate(new, self._address, end, self._hop_limit),), events)
+        work = Work(drops)
         work.packets += to_inside
         work.events += events
         for number, sent in enumerate(to_outside):

@@ -104,12 +104,16 @@ class Napt:
         self.counters.translated_out += 1
         return Translation((OutsidePacket(new, header.destination, way.port),), (), events)
 
-    def inbound(self, packet: bytes, now: float) -> Translation:
-        """Translate a packet from the outside; bad bytes are a drop, not an exception."""
+    def inbound(self, packet: bytes, now: float, header: IPv4Header | None = None) -> Translation:
+        """Translate a packet from the outside; bad bytes are a drop, not an exception.
+
+        ``header``: what ``parse_ipv4`` made of this very packet, if the caller has done that.
+        """
         self.counters.inbound += 1
         self._decider.tick(now)
         try:
-            header = parse_ipv4(packet)
+            if header is None:
+                header = parse_ipv4(packet)
             if len(packet) != header.total_length:
                 packet = packet[: header.total_length]
             if header.flags_offset & FRAGMENT_MASK:

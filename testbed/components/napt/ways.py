@@ -104,7 +104,7 @@ def _query_out(decider: Decider, packet: bytes, header: IPv4Header, now: float) 
     return Way(change, to_inside=False, port=port)
 
 
-def _hairpin(  # noqa: PLR0917 (the six facts of a flow)
+def _hairpin(
     decider: Decider,
     protocol: int,
     inside: tuple[int, int],
