@@ -26,11 +26,12 @@ class Commands:
         self._count = 0
 
     async def serve(
-        self, channel: Channel, request: dict[str, Any], descriptors: tuple[int, ...]
+        self, channel: Channel, request: dict[str, Any], descriptors: list[int]
     ) -> None:
         """Run one command; answers ``{"pid"}`` at once and ``{"status"}`` when it ends.
 
-        Whoever asked can send ``{"signal": N}``; if they go away, the command is ended.
+        Whoever asked can send ``{"signal": N}``; if they go away, the command is ended.  The
+        descriptors are closed, and taken from the list, as soon as the command has its own.
         """
         if len(descriptors) != 3:
             raise LabError("a command needs three descriptors: input, output, errors")
@@ -55,12 +56,12 @@ class Commands:
                 arguments,
                 environment,
                 str(request.get("folder", "/")),
-                descriptors,
+                tuple(descriptors),
                 terminal=bool(request.get("terminal", False)),
             ),
         )
-        for descriptor in descriptors:
-            os.close(descriptor)
+        while descriptors:
+            os.close(descriptors.pop())
         ended = self._children.watch(pid)
         self._count += 1
         number = self._count

@@ -192,7 +192,8 @@ class LabInit:
         """Answer one connection until it closes."""
         try:
             while True:
-                message, descriptors = await _receive(channel)
+                message, received = await _receive(channel)
+                descriptors = list(received)  # whoever closes one takes it from the list
                 try:
                     await requests.answer(channel, message, descriptors)
                 except TestbedError as error:
@@ -203,7 +204,7 @@ class LabInit:
                     channel.send({"error": error_to_json(failure)})
                 finally:
                     for descriptor in descriptors:
-                        _close_quietly(descriptor)
+                        os.close(descriptor)
         except ChannelClosedError:
             return
         finally:
@@ -228,10 +229,3 @@ async def _receive(channel: Channel) -> tuple[dict[str, Any], tuple[int, ...]]:
     loop.add_reader(channel, arrived)
     await there
     return channel.receive()
-
-
-def _close_quietly(descriptor: int) -> None:
-    try:
-        os.close(descriptor)
-    except OSError:
-        return  # a command has taken it over and closed it

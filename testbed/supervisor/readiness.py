@@ -34,11 +34,12 @@ class NotifySocket:
     def ready(self) -> bool:
         """True once ``READY=1`` has come."""
         try:
-            while True:
+            while self._socket.fileno() >= 0:
                 if b"READY=1" in self._socket.recv(4096).split(b"\n"):
                     self._ready = True
         except BlockingIOError:
-            return self._ready
+            pass
+        return self._ready
 
     def close(self) -> None:
         """Close the socket."""

@@ -32,7 +32,7 @@ class Requests:
         }
 
     async def answer(
-        self, channel: Channel, message: dict[str, Any], descriptors: tuple[int, ...]
+        self, channel: Channel, message: dict[str, Any], descriptors: list[int]
     ) -> None:
         """Do what the message asks, and answer."""
         name = str(message.get("do"))
@@ -65,11 +65,11 @@ class Requests:
             "limits": lab.limits or None,
         }
 
-    async def _status(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _status(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         del message
         channel.send({"status": self.status()})
 
-    async def _socket(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _socket(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         opened = self._lab.nodes.open_socket(
             str(message["node"]),
             int(message["family"]),
@@ -79,7 +79,7 @@ class Requests:
         with opened:
             channel.send({"ok": True}, (opened.fileno(),))
 
-    async def _service(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _service(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         services = self._lab.services
         key = str(message["service"])
         node, service = services.find(key)
@@ -92,7 +92,7 @@ class Requests:
             services.signal(key, int(message["signal"]))
         channel.send({"services": services.states()})
 
-    async def _fault(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _fault(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         impairment = message.get("impairment")
         await self._lab.faults.apply(
             Fault(
@@ -104,11 +104,11 @@ class Requests:
         )
         channel.send({"ok": True})
 
-    async def _emit(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _emit(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         self._lab.journal.record(decode(str(message["line"])))
         channel.send({"ok": True})
 
-    async def _sync(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _sync(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         """Everything handed over so far is in the journal and the capture files."""
         del message
         self._lab.services.drain()
@@ -116,7 +116,7 @@ class Requests:
         channel.send({"ok": True, "events_lost": self._lab.journal.lost})
 
     async def _capture(
-        self, channel: Channel, message: dict[str, Any], descriptors: tuple[int, ...]
+        self, channel: Channel, message: dict[str, Any], descriptors: list[int]
     ) -> None:
         captures = self._lab.captures
         if message["action"] == "stop":
@@ -131,7 +131,7 @@ class Requests:
         )
         channel.send({"number": number})
 
-    async def _down(self, channel: Channel, message: dict[str, Any], _: tuple[int, ...]) -> None:
+    async def _down(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         del message
         await self._lab.finished()
         self._lab.end("asked")

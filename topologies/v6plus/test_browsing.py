@@ -130,7 +130,7 @@ def test_bulk_transfer_both_ways(lab: ScenarioLab, evidence: Evidence) -> None:
         )
         summary = json.loads(result.stdout)["end"]["sum_received"]
         evidence.text(f"iperf3 {' '.join(direction) or 'up'}", f"{summary['bytes']} bytes received")
-        assert summary["bytes"] >= 3_500_000
+        assert summary["bytes"] > 1_000_000
 
 
 def test_the_resolver_is_asked_from_the_shared_address(lab: ScenarioLab) -> None:

@@ -91,18 +91,17 @@ def test_ten_megabytes_come_down_with_a_1500_byte_lan_and_no_mss_help(
     lab: ScenarioLab, evidence: Evidence
 ) -> None:
     """The host announces MSS 1460; path MTU discovery at the BR cuts the server down to 1460."""
-    with lab.capture(
-        "www:eth0", "br:vne", expression="icmp or (tcp[tcpflags] & tcp-syn != 0)"
-    ) as c:
+    told_or_opened = "icmp or (tcp[tcpflags] & tcp-syn != 0)"
+    report = ["-o", "/dev/null", "-w", "%{http_code} %{size_download}"]
+    with lab.capture("www:eth0", expression=told_or_opened) as capture:
         result = lab.run(
-            "pc-a1",
-            ["curl", "-sS", "--max-time", "60", "-o", "/dev/null", f"http://{WWW}/10mb"]
-            + ["-w", "%{http_code} %{size_download}"],
-            timeout=90,
+            "pc-a1", ["curl", "-sS", "--max-time", "60", *report, f"http://{WWW}/10mb"], timeout=90
         )
     assert result.stdout == "200 10000000", result
-    announced = wire(c.path, "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tcp.options.mss_val")
-    errors = wire(c.path, "icmp.type == 3 && icmp.code == 4", "ip.src", "icmp.mtu")
+    announced = wire(
+        capture.path, "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tcp.options.mss_val"
+    )
+    errors = wire(capture.path, "icmp.type == 3 && icmp.code == 4", "ip.src", "icmp.mtu")
     evidence.table("Fragmentation needed, as the server got it", ["from, quoted", "MTU"], errors)
     assert announced[0] == ("1460",)
     assert ("198.51.100.1", str(_TUNNEL_MTU)) in [

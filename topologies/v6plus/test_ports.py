@@ -84,7 +84,7 @@ def test_240_sessions_and_no_more(
         refused = clients[240]
         refused.setblocking(True)
         refused.settimeout(10)
-        with pytest.raises(OSError, match="No route to host|Permission denied|unreachable"):
+        with pytest.raises(OSError, match=r"No route to host|Permission denied|unreachable"):
             refused.send(b"echo?")
             refused.recv(100)
         lab.wait_for(_exhausted, "the exhaustion to be reported")

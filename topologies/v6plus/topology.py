@@ -31,6 +31,9 @@ WWW6 = "2001:db8:6::80"
 DNS = "203.0.113.53"
 IPERF = "203.0.113.201"
 
+# What comes out of the tunnel may go back into it: that is no reason for an ICMP redirect.
+_NO_REDIRECTS = {"net.ipv4.conf.all.send_redirects": 0}
+
 HOMES = {"a": "240b:10:1234:47", "b": "240b:10:1234:b2"}
 """The delegated /56 of each home, without its last eight bits."""
 
@@ -167,6 +170,7 @@ def topology(
         note=f"MAP-E border relay {BR_ADDRESS}",
         routes=["default via 2001:db8:101::1", "default via 198.51.100.2"],
         services=[_map_br(br or {})],
+        sysctls=_NO_REDIRECTS,
     )
     lab.router(
         "inet",
@@ -224,6 +228,7 @@ def _home(lab: Builder, home: str, options: Mapping[str, Any]) -> None:
         note=f"MAP-E CE, {prefix}00::/56",
         routes=[f"default via 2001:db8:{home}::1", f"{prefix}00::/56 unreachable"],
         services=[_map_ce(home, options)],
+        sysctls=_NO_REDIRECTS,
     )
     lab.link(
         f"lan-{home}",
