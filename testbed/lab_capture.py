@@ -64,6 +64,10 @@ class Capture:
     ) -> None:
         self.stop()
 
+    def sync(self) -> None:
+        """Have everything seen so far in the file, which then can be read."""
+        _ask(self._lab, {"action": "sync", "number": self._number})
+
     def stop(self) -> None:
         """End it: everything seen so far is in the file when this returns.
 

@@ -107,10 +107,15 @@ class Captures:
             ended.add_done_callback(lambda _: self._running.pop(number, None))
         return number
 
-    async def sync(self) -> None:
-        """Have everything that was captured so far on disk."""
-        for running in list(self._running.values()):
-            await self._ask(running, {"do": "sync"})
+    async def sync(self, number: int) -> None:
+        """Have everything that was captured so far on disk.
+
+        Packets are written without waiting for news of their being dropped.
+        """
+        running = self._running.get(number)
+        if running is None:
+            raise LabError(f"no capture number {number} runs")
+        await self._ask(running, {"do": "sync"})
 
     async def stop(self, number: int) -> dict[str, Any]:
         """End a capture once everything seen so far is written; says how much that was."""

@@ -109,16 +109,21 @@ class Requests:
         channel.send({"ok": True})
 
     async def _sync(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
-        """Everything handed over so far is in the journal and the capture files."""
+        """Every event handed over so far is in the journal."""
         del message
         self._lab.services.drain()
-        await self._lab.captures.sync()
         channel.send({"ok": True, "events_lost": self._lab.journal.lost})
 
     async def _capture(
         self, channel: Channel, message: dict[str, Any], descriptors: list[int]
     ) -> None:
         captures = self._lab.captures
+        # What services have told of dropped packets goes ahead of the order to write them out.
+        self._lab.services.drain()
+        if message["action"] == "sync":
+            await captures.sync(int(message["number"]))
+            channel.send({"ok": True})
+            return
         if message["action"] == "stop":
             channel.send({"capture": await captures.stop(int(message["number"]))})
             return

@@ -51,7 +51,8 @@ def test_a_forged_source_is_dropped_with_its_reason(
         capture.path, "udp.dstport == 9999", "frame.interface_name", "ip.src", "frame.comment"
     )
     evidence.table("On the wire", ["interface", "IPv4 source", "comment"], at_br)
-    ((interface, source, comment),) = at_br
+    assert len(at_br) == 1, at_br
+    interface, source, comment = at_br[0]
     assert (interface, source) == ("br/vne", inner)
     assert reason in comment, "the capture tells Wireshark's user why the packet died"
 
