@@ -128,8 +128,6 @@ class BorderRelay:
             packet = whole
             header = parse_ipv6(packet)
             upper = upper_layer(packet, header)
-        if upper.fragment is not None:
-            raise MalformedPacketError("IPv6 fragment inside a fragment")
         if upper.protocol == IPIP:
             self._up.receive(packet, header, upper.offset, now, work)
         elif upper.protocol == ICMPV6:

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -120,6 +121,21 @@ def test_a_forged_source_is_dropped_and_told(tmp_path: Path) -> None:
         assert place.server.recv(100) == b"honest"
         wait_until(lambda: drops(daemon) == ["source-port-mismatch"], "the drop")
         daemon.end()
+
+    in_street(tmp_path, story)
+
+
+def test_noise_does_not_end_it(tmp_path: Path) -> None:
+    def story(place: Street) -> None:
+        daemon = place.start()
+        random = Random(7)
+        for _ in range(300):
+            place.home.sendto(random.randbytes(random.randrange(1, 120)), (BR, 0))
+        place.send_up(A.port, b"still here")
+        assert place.server.recv(100) == b"still here"
+        wait_until(lambda: drops(daemon) == ["malformed"] * 300, "300 drops")
+        assert daemon.end() == 0
+        assert daemon.errors() == ""
 
     in_street(tmp_path, story)
 

@@ -100,6 +100,15 @@ def test_two_homes_with_the_same_identification_do_not_mix() -> None:
     assert br.counters()["waiting"] == 0
 
 
+def test_a_stranger_cannot_ride_on_anothers_first_fragment() -> None:
+    br = relay()
+    first, second, *_ = pieces(udp_from(A, 900, id=9))
+    assert only_packet(br.receive(tunnelled(A, IP(first)), 0.0)) == first
+    for stranger in (B, replace(A, ipv6="2001:db8:1::1")):
+        assert br.receive(tunnelled(stranger, IP(second)), 0.0).packets == ()
+    assert only_packet(br.receive(tunnelled(A, IP(second)), 0.0)) == second
+
+
 def test_a_reused_identification_follows_the_newer_first_fragment() -> None:
     br = relay()
     feed(br, pieces(udp_to(A, 900, id=9)))

@@ -8,6 +8,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
+    ICMPv6EchoRequest,
     ICMPv6PacketTooBig,
     ICMPv6ParamProblem,
     ICMPv6TimeExceeded,
@@ -254,6 +255,22 @@ def test_no_error_is_relayed_about_an_icmp_error() -> None:
     sent = only_packet(br.receive(wire(inner), 0.0))
     drop = only_drop(br.receive(about(sent, ICMPv6DestUnreach(code=0)), 0.0))
     assert drop.reason == "icmpv6-unreportable"
+
+
+def test_packet_too_big_about_an_icmp_error_only_teaches() -> None:
+    br = relay()
+    inner = IP(src=SERVER, dst=SHARED, flags="DF") / ICMP(type=3, code=3)
+    inner = inner / IP(src=SHARED, dst=SERVER) / UDP(sport=A.port) / Raw(bytes(1300))
+    sent = only_packet(br.receive(wire(inner), 0.0))
+    outcome = br.receive(about(sent, ICMPv6PacketTooBig(mtu=1300)), 0.0)
+    assert outcome.packets == ()
+    assert [type(event) for event in outcome.events] == [Note]
+
+
+def test_an_echo_request_without_a_sender_is_not_answered() -> None:
+    for source in ("::", "ff02::1"):
+        request = wire(IPv6(src=source, dst=BR) / ICMPv6EchoRequest())
+        assert only_drop(relay().receive(request, 0.0)).reason == "icmpv6-ignored"
 
 
 def test_the_path_mtu_cache_is_bounded() -> None:

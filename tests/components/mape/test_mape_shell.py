@@ -218,9 +218,16 @@ def test_a_wrong_configuration_leaves_the_old_core(capsys: pytest.CaptureFixture
 
 
 def test_signal_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in SIGNALS]
-    serve(Script({b"end": END}), b"end")
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    def ours(number: int, frame: object) -> None:
+        """Somebody else's handler."""
+
+    before = {number: signal.signal(number, ours) for number in SIGNALS}
+    try:
+        serve(Script({b"end": END}), b"end")
+        assert {signal.getsignal(number) for number in SIGNALS} == {ours}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("name", ["@testbed-test-notify-{pid}", "path"])

@@ -39,6 +39,8 @@ class World:
         self._nodes[name] = namespaces.new_network()
         # A router asks for neighbours from its link-local address, which must not be tentative.
         sysctl.write("net/ipv6/conf/default/accept_dad", "0")
+        # Strict, as some distributions have it: the daemons must take it off their own device.
+        sysctl.write("net/ipv4/conf/default/rp_filter", "1")
         if router:
             sysctl.write("net/ipv4/ip_forward", "1")
             sysctl.write("net/ipv6/conf/all/forwarding", "1")
