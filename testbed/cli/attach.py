@@ -1,0 +1,104 @@
+"""A command in a node on the caller's own input and output, signals passed on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from testbed.errors import LabError
+from testbed.lab_command import request_command
+from testbed.supervisor.channel import Channel, ChannelClosedError
+
+_PASSED_ON = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGCONT,
+)
+
+
+def run_attached(
+    lab: str, node: str, command: Sequence[str], environment: Mapping[str, str]
+) -> int:
+    """Run a command in a node on descriptors 0, 1 and 2 of this process.
+
+    Returns:
+        its exit code, or 128 and the number of the signal that ended it.
+
+    Raises:
+        LabError: there is no such lab or node, the program cannot be run, or the lab went down.
+    """
+    with _three_descriptors() as descriptors:
+        channel = request_command(lab, node, command, descriptors, environment=environment)
+    try:
+        with _passing_signals_on(channel):
+            return exit_code(await_end(channel, lab))
+    finally:
+        channel.close()
+
+
+def await_end(channel: Channel, lab: str) -> int:
+    """Wait for a command's end; its exit code, negative when a signal ended it."""
+    while True:
+        try:
+            message, _ = channel.receive()
+        except ChannelClosedError as error:
+            raise ended_with_its_lab(lab) from error
+        if "status" in message:
+            return int(message["status"])
+
+
+def ended_with_its_lab(lab: str) -> LabError:
+    """The error that tells why a command has ended with its lab."""
+    return LabError(f"lab {lab!r} went down, and the command with it")
+
+
+def exit_code(status: int) -> int:
+    """The exit code that shells give for a status: 128 and the signal's number for a signal."""
+    return 128 - status if status < 0 else status
+
+
+@contextmanager
+def _three_descriptors() -> Iterator[tuple[int, int, int]]:
+    """Descriptors 0, 1 and 2, with /dev/null for one that the caller has closed."""
+    opened = []
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened.append(os.open(os.devnull, os.O_RDWR))  # takes the lowest number: this one
+    try:
+        yield 0, 1, 2
+    finally:
+        for number in opened:
+            os.close(number)
+
+
+@contextmanager
+def _passing_signals_on(channel: Channel) -> Iterator[None]:
+    """While this lasts, what is sent to this process goes to the command."""
+
+    def pass_on(number: int, frame: object) -> None:
+        del frame
+        with suppress(ChannelClosedError):
+            channel.send({"signal": number})
+
+    def stop(number: int, frame: object) -> None:
+        # The command leads a session of its own, where SIGTSTP would be ignored.
+        del number, frame
+        pass_on(signal.SIGSTOP, None)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

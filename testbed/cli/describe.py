@@ -1,0 +1,174 @@
+"""Topologies as drawings, plans and files; nothing here touches the network."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from testbed.cli.arguments import DESCRIBE, Json, Topology
+from testbed.cli.output import say, say_json, tell
+from testbed.errors import TestbedError
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout."),
+]
+
+
+class Drawing(StrEnum):
+    """How a topology can be drawn."""
+
+    SVG = "svg"
+    MERMAID = "mermaid"
+
+
+class Form(StrEnum):
+    """How a topology can be written."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+_DRAWING_OF = {".svg": Drawing.SVG, ".mmd": Drawing.MERMAID, ".md": Drawing.MERMAID}
+_FORM_OF = {".yaml": Form.YAML, ".yml": Form.YAML, ".json": Form.JSON}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("graph", rich_help_panel=DESCRIBE)(graph)
+    app.command("plan", rich_help_panel=DESCRIBE)(plan)
+    app.command("convert", rich_help_panel=DESCRIBE)(convert)
+    app.command("schema", rich_help_panel=DESCRIBE)(schema)
+
+
+def graph(
+    topology: Topology,
+    form: Annotated[
+        Drawing | None,
+        typer.Option("--format", help="[default: by the file's suffix, else svg]"),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Draw a topology.
+
+    With names and addresses, as SVG or as Mermaid text.
+    """
+    from testbed.evidence.graph import draw_mermaid, draw_svg
+    from testbed.model.discover import find_topology
+
+    chosen = form or (_DRAWING_OF.get(output.suffix) if output else None) or Drawing.SVG
+    if chosen is Drawing.SVG and output is None and sys.stdout.isatty():
+        raise typer.BadParameter(
+            "an SVG drawing is for a file or a pipe: -o lab.svg; "
+            "--format mermaid gives text to read",
+            param_hint="--output",
+        )
+    draw = draw_svg if chosen is Drawing.SVG else draw_mermaid
+    _deliver(draw(find_topology(topology)), output)
+
+
+def plan(topology: Topology, as_json: Json = False) -> None:
+    """Print the steps that bring a topology up.
+
+    Nothing is done.
+    """
+    from testbed.model.discover import find_topology
+    from testbed.plan import make_plan
+
+    model = find_topology(topology)
+    made = make_plan(model)
+    secrets = [
+        secret for node in model.nodes for service in node.services for secret in service.secrets
+    ]
+    if not as_json:
+        say(_without(secrets, made.text()).rstrip("\n"))
+        return
+    say_json(
+        {
+            "topology": made.topology,
+            "needs": [{"feature": feature, "place": place} for feature, place in made.needs],
+            "operations": [
+                _plain({"do": _step_name(step), **asdict(step)}, secrets)
+                for step in made.operations
+            ],
+        }
+    )
+
+
+def _step_name(step: object) -> str:
+    """``MakeNode`` as ``make-node``."""
+    name = type(step).__name__
+    return "".join(f"-{one.lower()}" if one.isupper() else one for one in name).removeprefix("-")
+
+
+def _plain(value: Any, secrets: list[str]) -> Any:
+    """A plan's values as JSON data: without places in files, and without secrets."""
+    if isinstance(value, dict):
+        return {
+            key: _plain(one, secrets)
+            for key, one in value.items()
+            if key not in ("place", "secrets") and one is not None
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(one, secrets) for one in value]
+    if isinstance(value, bool | int | float):
+        return value
+    return _without(secrets, str(value))
+
+
+def _without(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "<secret>")
+    return text
+
+
+def convert(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A topology.py, .yaml, .json or .clab.yml.", show_default=False
+        ),
+    ],
+    form: Annotated[
+        Form | None,
+        typer.Option("--to", help="[default: by the file's suffix, else yaml]"),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Write a topology as YAML or JSON.
+
+    It is checked first; what is written has the secrets of its services.
+    """
+    from testbed.model.discover import find_topology
+    from testbed.model.files import dump_json, dump_yaml
+
+    chosen = form or (_FORM_OF.get(output.suffix) if output else None) or Form.YAML
+    dump = dump_yaml if chosen is Form.YAML else dump_json
+    _deliver(dump(find_topology(file)), output)
+
+
+def schema() -> None:
+    """Print the JSON Schema of topology files."""
+    from testbed.model.schema import json_schema
+
+    say_json(json_schema())
+
+
+def _deliver(text: str, output: Path | None) -> None:
+    if output is None:
+        say(text.rstrip("\n"))
+        return
+    try:
+        output.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise TestbedError(
+            f"cannot write the file: {error.strerror}",
+            where=str(output),
+            hint="choose another place with -o",
+        ) from error
+    tell(f"{output} written")

@@ -1,0 +1,241 @@
+"""Labs come up and go down."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testbed.cli import completion, talk
+from testbed.cli.arguments import LABS, Json, Topology
+from testbed.cli.output import (
+    INTERRUPTED,
+    Progress,
+    bold,
+    count,
+    duration,
+    facts,
+    good,
+    say,
+    say_json,
+    tell,
+)
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from testbed.lab import Lab
+    from testbed.model.topology import Topology as Model
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PATIENCE = 10.0
+_LOOK_EVERY = 0.01
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("up", rich_help_panel=LABS)(up)
+    app.command("down", rich_help_panel=LABS)(down)
+
+
+def up(
+    topology: Topology,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Name of the lab.  [default: the topology's]"),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            "--runs",
+            metavar="DIR",
+            help="Where the folder of this run is made: events, logs, captures.  "
+            "[default: $TESTBED_RUNS, or runs]",
+        ),
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay; Ctrl-C takes the lab down.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a topology up.
+
+    The lab stays until it is taken down, also when this terminal is closed.
+    """
+    from testbed.model.discover import find_topology
+
+    if name is not None and not _NAME.fullmatch(name):
+        raise typer.BadParameter(
+            f"{name!r} is no name for a lab: letters, digits, '.', '_' and '-', at most 64",
+            param_hint="--name",
+        )
+    model = find_topology(topology)
+    lab = _bring_up(model, name or model.name, runs, attached=foreground)
+    state = lab.status()
+    if as_json:
+        say_json(state)
+    else:
+        say(_welcome(model, state, foreground=foreground))
+    if state["limits"]:
+        tell(f"note: as an ordinary user: {state['limits']}")
+    if foreground:
+        _stay(lab)
+
+
+def _bring_up(model: Model, name: str, runs: Path | None, *, attached: bool) -> Lab:
+    from testbed.lab import Lab
+    from testbed.runs import VARIABLE
+
+    if runs is not None:
+        os.environ[VARIABLE] = str(runs)
+    was_up = name in talk.running()
+    try:
+        with Progress(f"bringing up {name}") as progress:
+            return Lab.up(model, name=name, attached=attached, progress=progress)
+    except KeyboardInterrupt:
+        if not was_up:
+            _await_gone(name)
+        tell(f"interrupted: nothing of {name} is running")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _await_gone(name: str) -> None:
+    """Wait until the kernel has ended a lab that nobody waits for any more."""
+    deadline = time.monotonic() + _PATIENCE
+    while name in talk.running():
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"{name} was interrupted and is still there after {_PATIENCE:g} s",
+                hint=f"take it down: testbed down {name}",
+            )
+        time.sleep(_LOOK_EVERY)
+
+
+def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
+    """What to tell about a lab that has come up."""
+    lab = state["name"]
+    head = f"{bold(lab)} is {good('up')}: {count(len(model.nodes), 'node')}"
+    head += f", {count(len(model.links), 'link')}, {count(len(state['services']), 'service')}"
+    head += f" ({duration(state['seconds'])})"
+    hosts = [node.name for node in model.nodes if node.role == "host"]
+    node = (hosts or [node.name for node in model.nodes] or ["NODE"])[0]
+    ends = [end.label for link in model.links for end in link.ends if end.node == node]
+    advice = [
+        ("enter", f"testbed shell {lab} {node}"),
+        ("look", f"testbed status {lab}"),
+        ("capture", f"testbed capture {lab} {(ends or ['NODE:INTERFACE'])[0]}"),
+        ("events", f"testbed events {lab} --follow"),
+        ("end", "Ctrl-C" if foreground else f"testbed down {lab}"),
+        ("record", state["run_folder"]),
+    ]
+    return "\n".join([head, facts(advice)])
+
+
+def _stay(lab: Lab) -> None:
+    """Wait for Ctrl-C (or SIGTERM, SIGHUP), or for the lab to be taken down by somebody else."""
+    try:
+        with _ending_signals(), talk.conversation(lab.name) as channel, _until_closed():
+            while True:
+                channel.receive()
+    except KeyboardInterrupt:
+        tell(f"taking {lab.name} down")
+        lab.down()
+        tell(f"{lab.name} is down; its record: {lab.run_folder}")
+        return
+    why = _last_words(lab.run_folder / "events.jsonl")
+    if why is None:
+        raise LabError(
+            f"{lab.name} has ended by itself",
+            hint=f"was its supervisor killed? see {lab.run_folder / 'logs' / 'lab.log'}",
+        )
+    tell(f"{lab.name} was taken down ({why}); its record: {lab.run_folder}")
+
+
+@contextmanager
+def _until_closed() -> Iterator[None]:
+    from testbed.supervisor.channel import ChannelClosedError
+
+    try:
+        yield
+    except ChannelClosedError:
+        return
+
+
+@contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Every polite request to end is treated as Ctrl-C."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    chosen = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in chosen]
+    try:
+        yield
+    finally:
+        for number, handler in zip(chosen, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _last_words(events: Path) -> str | None:
+    """Why the lab says that it went down; None if it did not come to say so."""
+    from testbed.events import LabDown
+    from testbed.lab import read_events
+
+    reason = None
+    for record in read_events(events):
+        if isinstance(record.event, LabDown):
+            reason = record.event.reason
+    return reason
+
+
+def down(
+    labs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LAB",
+            help="Labs to take down; may be left out if only one is up.",
+            autocompletion=completion.labs,
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", "-a", help="Take all labs down.")] = False,
+) -> None:
+    """Take labs down.
+
+    Services end in reverse order, captures are written to their end, then everything else goes at
+    once. The record (events, logs, captures) stays.
+    """
+    if every and labs:
+        raise typer.BadParameter("give either names or --all", param_hint="--all")
+    if every:
+        chosen = talk.running()
+        if not chosen:
+            say("no lab is up")
+    else:
+        chosen = list(dict.fromkeys(labs or [talk.chosen(None, "down")]))
+    for lab in chosen:
+        _take_down(lab)
+
+
+def _take_down(lab: str) -> None:
+    from testbed.supervisor.channel import ChannelClosedError
+
+    with talk.conversation(lab) as channel:
+        try:
+            channel.send({"do": "status"})
+            folder = talk.answer(channel)["status"]["run_folder"]
+            channel.send({"do": "down"})
+            talk.answer(channel)
+            channel.receive()  # its end tells that the lab's first process is gone
+        except ChannelClosedError:
+            pass
+    _await_gone(lab)
+    say(f"{lab} is down; its record: {folder}")
