@@ -3,7 +3,8 @@
 Settings that forbid a lab come in many forms (sysctls, security modules, seccomp filters, device
 modes, container runtimes), and new ones keep coming.  So the doctor does not guess from settings:
 it runs this module as a process of its own, which leaves the host's namespaces just as a lab does
-and tries the things that a lab cannot do without.  All of it ends with the process.
+and tries the things that a lab cannot do without.  All of it ends with the process.  (The kernel
+may load its ``tun`` and ``overlay`` modules for it, as it does for every lab.)
 
 Printed: one JSON object, step name to "" (it worked) or to what was refused.  Steps behind a
 failed one that they build on are absent.

@@ -27,5 +27,5 @@ def _describe(feature: Feature, state: FeatureState | None) -> Capability:
     if state is None:
         return verdict(State.NO, "was not probed", feature.provider)
     if state.present:
-        return verdict(State.YES, state.detail)
+        return verdict(State.YES, state.detail or "tried, works")
     return verdict(State.NO, state.detail, feature.provider)

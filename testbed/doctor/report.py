@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from testbed.doctor import rights
@@ -31,10 +31,6 @@ class DoctorReport:
     facts: tuple[Fact, ...]
     capabilities: tuple[Capability, ...]
     effects: tuple[Effect, ...] = ()
-    _by_name: dict[str, Capability] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", by_name(self.capabilities))
 
     @property
     def usable(self) -> bool:
@@ -48,18 +44,20 @@ class DoctorReport:
         return tuple(e for e in self.effects if e.missing or e.limited or e.unknown)
 
     def find(self, name: str) -> Capability | None:
-        """The capability of that name; the worse one where kernel and rights both speak of it."""
-        return self._by_name.get(name)
+        """The capability of that name."""
+        return by_name(self.capabilities).get(name)
 
     def of_kind(self, kind: Kind) -> tuple[Capability, ...]:
         return tuple(capability for capability in self.capabilities if capability.kind is kind)
 
     def remedies(self) -> tuple[Remedy, ...]:
         """What to do: for the scenarios affected, or for everything where none were given."""
+        # Without namespaces nothing of the kernel could be tried, so nothing is known to lack.
+        known = [c for c in self.capabilities if self.usable or c.kind is not Kind.KERNEL]
         if not self.effects:
-            return remedies(self.capabilities)
+            return remedies(known)
         wanted = [name for effect in self.affected for name in (*effect.missing, *effect.limited)]
-        return remedies(self.capabilities, wanted)
+        return remedies(known, wanted)
 
     def summary(self) -> str:
         """One sentence."""
@@ -94,9 +92,10 @@ def examine(scenarios: Iterable[Scenario] = (), *, probes: Probes | None = None)
     """
     sources = probes or Probes()
     machine = sources.machine()
-    capabilities = (
-        *rights.judge(machine, sources.rights()),
-        *sources.kernel(),
-        *sources.programs(),
+    # What this user may do comes first: where the kernel's own probe speaks of the same thing
+    # (tun, overlayfs), it is shown once.
+    found = by_name(
+        (*rights.judge(machine, sources.rights()), *sources.kernel(), *sources.programs())
     )
+    capabilities = tuple(found.values())
     return DoctorReport(machine.facts(), capabilities, effects_on(scenarios, capabilities))

@@ -26,6 +26,7 @@ _CONTAINER_HINT = (
     "--device /dev/net/tun --security-opt apparmor=unconfined --security-opt seccomp=unconfined"
 )
 
+_TRIED = "tried, works"
 _NOT_TRIED = f"not tried, for want of {NAMESPACES}"
 
 Results = Mapping[str, str]
@@ -67,7 +68,7 @@ def _judge(machine: Machine, results: Results, root: Path) -> Iterator[Capabilit
         "packets of a lab's own network functions (MAP-E CE and BR)",
         lambda refused: _tun_remedy(refused, machine, root),
     )
-    yield _one(results, "capture", attempt.PACKET_SOCKET, "packet captures", _in_container)
+    yield _one(results, "packet_socket", attempt.PACKET_SOCKET, "packet captures", _in_container)
     yield _one(
         results,
         "ipv6",
@@ -76,7 +77,14 @@ def _judge(machine: Machine, results: Results, root: Path) -> Iterator[Capabilit
         lambda _: "boot without ipv6.disable=1",
     )
     yield _one(results, "sysctl", attempt.FORWARDING, "nodes that forward packets", _in_container)
-    yield _node_files(results)
+    yield _one(
+        results,
+        "overlayfs",
+        attempt.OVERLAY,
+        "nodes with /etc, /var and /tmp of their own",
+        lambda _: "modprobe overlay; for users other than root from Linux 5.11 on",
+    )
+    yield _sys_view(results)
     yield _root(machine)
     yield _descriptors(machine)
     yield _memory(machine)
@@ -94,7 +102,7 @@ def _one(
         return _capability(name, purpose, State.NO, _NOT_TRIED)
     if refused:
         return _capability(name, purpose, State.NO, refused, remedy(refused))
-    return _capability(name, purpose, State.YES, "tried, works")
+    return _capability(name, purpose, State.YES, _TRIED)
 
 
 def _in_container(refused: str) -> str:
@@ -112,7 +120,7 @@ def _namespaces(machine: Machine, results: Results, root: Path) -> Capability:
     if attempt.NAMESPACES not in results:
         return _capability(NAMESPACES, purpose, State.NO, "could not be tried")
     how = "as root" if machine.user == 0 else "inside a user namespace"
-    return _capability(NAMESPACES, purpose, State.YES, f"tried, works ({how})")
+    return _capability(NAMESPACES, purpose, State.YES, f"{_TRIED} ({how})")
 
 
 def _namespace_remedy(step: str, machine: Machine, root: Path) -> str:
@@ -144,22 +152,14 @@ def _tun_remedy(refused: str, machine: Machine, root: Path) -> str:
     return _CONTAINER_HINT
 
 
-def _node_files(results: Results) -> Capability:
-    name, purpose = "node-files", "nodes with /etc, /var and /sys of their own"
-    overlay = results.get(attempt.OVERLAY)
-    if overlay is None:
+def _sys_view(results: Results) -> Capability:
+    name, purpose = "sys-view", "nodes that see their own interfaces in /sys"
+    refused = results.get(attempt.SYS_VIEW)
+    if refused is None:
         return _capability(name, purpose, State.NO, _NOT_TRIED)
-    if overlay:
-        return _capability(
-            name,
-            purpose,
-            State.NO,
-            overlay,
-            "modprobe overlay; for users other than root Linux 5.11",
-        )
-    if view := results.get(attempt.SYS_VIEW, ""):
-        return _capability(name, purpose, State.LIMITED, view, _CONTAINER_HINT)
-    return _capability(name, purpose, State.YES, "tried, works")
+    if refused:
+        return _capability(name, purpose, State.LIMITED, refused, _CONTAINER_HINT)
+    return _capability(name, purpose, State.YES, _TRIED)
 
 
 def _root(machine: Machine) -> Capability:

@@ -73,7 +73,7 @@ def test_the_setting_that_forbids_user_namespaces_is_named(
 
 def test_what_builds_on_a_failed_step_is_not_called_tried() -> None:
     found = _judge(USER, {attempt.USER_NAMESPACE: "Operation not permitted"})
-    for name in ("tun", "capture", "ipv6", "sysctl", "node-files"):
+    for name in ("tun", "packet_socket", "ipv6", "sysctl", "overlayfs", "sys-view"):
         assert found[name].state is State.NO
         assert found[name].detail.startswith("not tried")
 
@@ -102,8 +102,8 @@ def test_a_tun_device_that_is_absent(tmp_path: Path) -> None:
 
 def test_a_node_without_its_own_sys_is_limited() -> None:
     found = _judge(PLAIN, {**ALL_WELL, attempt.SYS_VIEW: "/sys shows the host's interfaces"})
-    assert found["node-files"].state is State.LIMITED
-    assert found["node-files"].present
+    assert found["sys-view"].state is State.LIMITED
+    assert found["sys-view"].present
 
 
 @pytest.mark.parametrize(
