@@ -63,7 +63,7 @@ class Lab:
         run_folder: Path | None = None,
         attached: bool = True,
         progress: Progress | None = None,
-    ) -> Lab:
+    ) -> Self:
         """Bring a topology up.
 
         Args:

@@ -16,9 +16,9 @@ with the reason, where the kernel lacks a feature or the machine a program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -87,12 +87,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hand each phase's outcome to the run."""
     report = yield
     if _is_scenario(item):
         run_of(item.config).take_phase(item, call, report)
-    return report  # type: ignore[return-value]  # a wrapper hook is a generator that returns it
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -103,7 +103,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say where the report is, and which labs were left up."""
-    config = cast(pytest.Config, terminalreporter.config)
+    config = terminalreporter.config
     if _RUN in config.stash:
         for line in run_of(config).closing_lines():
             terminalreporter.write_line(line)

@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class TextItem:
-    """A titled piece of text: a command and its output, a log excerpt."""
-
-    title: str
-    text: str
+from testbed.evidence.report.data import TableEvidence, TextEvidence
 
 
 @dataclass(frozen=True, slots=True)
-class TableItem:
-    """A titled table."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FileItem:
-    """A file of the run folder: a capture, a log."""
+class File:
+    """A file that lies in the run folder: a capture, a log."""
 
     title: str
     path: Path
 
 
-Item = TextItem | TableItem | FileItem
-
-
+@dataclass(slots=True)
 class Evidence:
     """Collects the items of one scenario in the order in which they came."""
 
-    def __init__(self) -> None:
-        self.items: list[Item] = []
+    items: list[TextEvidence | TableEvidence | File] = field(default_factory=list)
 
     def text(self, title: str, text: str) -> None:
         """Keep a piece of text."""
-        self.items.append(TextItem(title, text))
+        self.items.append(TextEvidence(title, text))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Keep a table."""
         plain = tuple(tuple(str(cell) for cell in row) for row in rows)
-        self.items.append(TableItem(title, tuple(columns), plain))
+        self.items.append(TableEvidence(title, tuple(columns), plain))
 
     def file(self, title: str, path: Path) -> None:
-        """Keep a file, which should lie in the run folder."""
-        self.items.append(FileItem(title, path))
+        """Keep a file of the run folder."""
+        self.items.append(File(title, path))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from testbed.errors import LabNotFoundError
 from testbed.lab import Lab
 from testbed.lab_command import CommandResult
 from testbed.model.topology import Topology
@@ -20,6 +22,13 @@ class ScenarioLab(Lab):
     """A lab that shows every finished command to whoever watches."""
 
     observer: Callable[[CommandResult], None] | None = None
+    trouble: str | None = None
+
+    def down(self) -> None:
+        """End the lab; what it has to say about lost evidence is kept in ``trouble``."""
+        with suppress(LabNotFoundError):
+            self.trouble = self.status()["trouble"]
+        super().down()
 
     def run(
         self,

@@ -31,7 +31,7 @@ class Scenario:
     why: str = ""
     seconds: float = 0.0
     started_ns: int = 0
-    ended_ns: int = 0
+    judged_ns: int = 0
     output: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     labs: list[ScenarioLab] = field(default_factory=list)
@@ -92,7 +92,8 @@ class ScenarioRun:
         scenario = self.scenario_of(item)
         scenario.seconds += call.duration
         scenario.started_ns = scenario.started_ns or int(call.start * 1e9)
-        scenario.ended_ns = int(call.stop * 1e9)
+        if report.when != "teardown" or report.failed:
+            scenario.judged_ns = int(call.stop * 1e9)
         if report.outcome == "skipped" and scenario.outcome == "passed":
             scenario.outcome = "skipped"
             scenario.why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
