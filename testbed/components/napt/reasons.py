@@ -36,7 +36,7 @@ class DropReason(Enum):
     )
     PORTLESS_PROTOCOL = (
         "protocol-without-ports",
-        "RFC 7597 section 9",
+        "RFC 3022 section 2.2",
         "Neither TCP, UDP nor an ICMP query: there is no port by which an answer could be told "
         "from that of another holder of the shared address.",
     )
