@@ -22,19 +22,19 @@ _HEADINGS = {
 
 
 def render(report: DoctorReport, *, full: bool = True) -> RenderableType:
-    """Everything; with ``full=False`` only what is not in order, and what to do about it."""
+    """Everything; with ``full=False`` only what affects a scenario, and what to do about it."""
     return Group(*_parts(report, full))
 
 
 def _parts(report: DoctorReport, full: bool) -> Iterator[RenderableType]:
+    matters = _what_matters(report)
     if full:
         yield _facts(report)
     for kind, heading in _HEADINGS.items():
-        capabilities = report.of_kind(kind)
-        shown = [c for c in capabilities if full or c.state is not State.YES]
+        shown = [c for c in report.of_kind(kind) if full or c.name in matters]
         if shown:
             yield _heading(heading)
-            yield Padding(_table(shown), (0, 0, 0, 2))
+            yield Padding(_table(shown, matters), (0, 0, 0, 2))
     if report.affected:
         yield _heading("Scenarios affected")
         yield Padding(_effects(report.affected), (0, 0, 0, 2))
@@ -42,9 +42,16 @@ def _parts(report: DoctorReport, full: bool) -> Iterator[RenderableType]:
     if remedies:
         yield _heading("What to do")
         for remedy in remedies:
-            yield _hanging(f"{remedy.action}", f"for {', '.join(remedy.capabilities)}")
+            yield _hanging(remedy.action, f"for {', '.join(remedy.capabilities)}")
     yield Text()
     yield Text(report.summary(), style=_summary_style(report))
+
+
+def _what_matters(report: DoctorReport) -> frozenset[str]:
+    """What is not there in full and some scenario needs; all of it if there are no scenarios."""
+    if report.effects:
+        return frozenset(name for e in report.affected for name in (*e.missing, *e.limited))
+    return frozenset(c.name for c in report.capabilities if c.state is not State.YES)
 
 
 def _heading(text: str) -> Text:
@@ -66,11 +73,14 @@ def _facts(report: DoctorReport) -> Table:
     return grid
 
 
-def _table(capabilities: Iterable[Capability]) -> Table:
+def _table(capabilities: Iterable[Capability], matters: frozenset[str]) -> Table:
     grid = _grid(None, None, 3, 4)
     for capability in capabilities:
+        well = capability.state is State.YES
+        # What nobody needs is no reason for alarm: the word stands, without the colour.
+        style = _STYLE[capability.state] if well or capability.name in matters else "dim"
         grid.add_row(
-            Text(capability.state.value, style=_STYLE[capability.state]),
+            Text(capability.state.value, style=style),
             Text(capability.name),
             Text(capability.purpose, style="dim"),
             Text(capability.detail),
@@ -79,14 +89,24 @@ def _table(capabilities: Iterable[Capability]) -> Table:
 
 
 def _effects(effects: Iterable[Effect]) -> Table:
+    """Scenarios of one file (``FILE::NAME``) that lack the same share a line."""
     grid = _grid(None, 2, 3)
+    groups: dict[tuple[bool, str, str], list[str]] = {}
     for effect in effects:
-        word, style = ("skipped", "red") if not effect.can_run else ("limited", "yellow")
-        reasons = [f"no {name}" for name in effect.missing]
-        reasons += [f"{name} limited" for name in effect.limited]
-        reasons += [f"asks for {name!r}, which nobody knows" for name in effect.unknown]
-        grid.add_row(Text(word, style=style), Text(effect.scenario), Text(", ".join(reasons)))
+        file = effect.scenario.split("::")[0]
+        groups.setdefault((effect.can_run, file, _reasons(effect)), []).append(effect.scenario)
+    for (can_run, file, reasons), names in groups.items():
+        word, style = ("limited", "yellow") if can_run else ("skipped", "red")
+        what = names[0] if len(names) == 1 else f"{file} ({len(names)} scenarios)"
+        grid.add_row(Text(word, style=style), Text(what), Text(reasons))
     return grid
+
+
+def _reasons(effect: Effect) -> str:
+    reasons = [f"no {name}" for name in effect.missing]
+    reasons += [f"{name} limited" for name in effect.limited]
+    reasons += [f"asks for {name!r}, which nobody knows" for name in effect.unknown]
+    return ", ".join(reasons)
 
 
 def _hanging(action: str, reason: str) -> RenderableType:

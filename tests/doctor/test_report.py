@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -143,6 +144,37 @@ def test_in_short_only_what_is_not_in_order() -> None:
     text = _text(_examine(), full=False)
     assert "curl was looked at" not in text
     assert "netem was looked at" in text
+
+
+def test_in_short_only_what_a_scenario_needs() -> None:
+    text = _text(_examine((("delay", ("netem", "curl")),)), full=False)
+    assert "netem was looked at" in text
+    assert "nginx was looked at" not in text
+
+
+def test_scenarios_of_one_file_with_one_reason_share_a_line() -> None:
+    report = _examine(
+        (("f.py::one", ("netem",)), ("f.py::two", ("netem",)), ("f.py::three", ("dig",)))
+    )
+    lines = [" ".join(line.split()) for line in _text(report).splitlines()]
+    assert "skipped f.py (2 scenarios) no netem" in lines
+    assert "skipped f.py::three no dig" in lines
+
+
+def test_red_is_for_what_a_scenario_lacks() -> None:
+    def styles(scenarios: tuple[Scenario, ...]) -> dict[str, str]:
+        """The escape code before the word ``no``, by capability."""
+        out = StringIO()
+        console = Console(
+            file=out, width=100, force_terminal=True, no_color=False, color_system="standard"
+        )
+        console.print(render(_examine(scenarios)))
+        found = re.findall(r"\x1b\[(\d+)mno *\x1b\[0m +(\w+)", out.getvalue())
+        return {name: code for code, name in found}
+
+    red, dim = "31", "2"
+    assert styles((("delay", ("netem",)),)) == {"netem": red, "dig": dim, "nginx": dim}
+    assert styles(()) == {"netem": red, "dig": red, "nginx": red}
 
 
 def test_a_machine_where_all_is_well_says_so() -> None:
