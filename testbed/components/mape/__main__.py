@@ -10,11 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from testbed.components.mape.services import run_br
+from testbed.components.mape.services import run_br, run_ce
 from testbed.errors import TestbedError
 from testbed.events import Emitter
 
-_RUN = {"br": run_br}
+_RUN = {"ce": run_ce, "br": run_br}
 
 
 def main(arguments: list[str] | None = None) -> int:

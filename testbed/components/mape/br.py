@@ -21,6 +21,8 @@ as ``fragment-timeout`` (or ``fragment-overflow`` when memory is full).
 
 from __future__ import annotations
 
+import math
+
 from testbed.components.mape.br_config import BorderRelayConfig
 from testbed.components.mape.br_down import PLACE as FROM_INTERNET
 from testbed.components.mape.br_down import TowardsCe
@@ -40,7 +42,7 @@ from testbed.components.packet.ipv6 import IPv6Header, parse_ipv6, upper_layer
 from testbed.components.packet.outcome import Outcome
 from testbed.components.packet.reassembly import Reassembler
 from testbed.components.packet.transport import ICMPV6, IPIP
-from testbed.events import Note
+from testbed.events import Event, Note
 
 COMPONENT = "mape-br"
 
@@ -98,6 +100,10 @@ class BorderRelay:
         work.give_up(self._reassembler.expire(now), FROM_TUNNEL)
         self._path_mtu.expire(now)
         return work.outcome()
+
+    def close(self) -> tuple[Event, ...]:
+        """Give up all fragments that wait, as when another configuration takes over."""
+        return self.handle_timer(math.inf).events
 
     def counters(self) -> dict[str, int]:
         """Packets by fate since the start; drops as ``drop.REASON``; ``waiting`` is right now."""

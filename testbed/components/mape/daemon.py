@@ -49,6 +49,9 @@ class Core(Protocol):
     def counters(self) -> dict[str, int]:
         """Packets by fate."""
 
+    def close(self) -> tuple[Event, ...]:
+        """End what is under way; another core takes over."""
+
 
 class Device(Protocol):
     """Where packets come from and go to; a :class:`~testbed.kernel.tun.TunDevice`."""

@@ -199,6 +199,15 @@ def test_the_source_of_reassembled_packets_is_checked() -> None:
     assert only_drop(br.receive(last, 0.0)).reason == "source-port-mismatch"
 
 
+def test_what_waits_when_the_br_closes_is_told() -> None:
+    br = relay()
+    br.receive(outer_pieces(tunnelled(A, udp_from(A, 1400)))[0], 0.0)
+    br.receive(pieces(udp_to(A, 900))[1], 0.0)
+    reasons = [getattr(event, "reason", None) for event in br.close()]
+    assert reasons == ["fragment-timeout"] * 2
+    assert br.counters()["waiting"] == 0
+
+
 def test_outer_fragments_time_out_and_overlaps_are_dropped() -> None:
     br = relay(reassembly_timeout=5.0)
     first, second, *_ = outer_pieces(tunnelled(A, udp_from(A, 1400)))

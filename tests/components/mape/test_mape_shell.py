@@ -72,6 +72,9 @@ class Script:
     def counters(self) -> dict[str, int]:
         return {"received": 7}
 
+    def close(self) -> tuple[Event, ...]:
+        return ()
+
 
 def fail() -> Outcome:
     raise ZeroDivisionError("a bug in the core")
