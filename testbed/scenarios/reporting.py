@@ -63,7 +63,7 @@ def make_report(run: ScenarioRun) -> RunReport:
     return RunReport(
         run=_run(run),
         scenarios=tuple(_scenario(run, one) for one in run.scenarios.values()),
-        topologies=tuple(_view(run, lab, records[lab.name]) for lab in run.labs),
+        topologies=tuple(_views(run, records)),
         drops=group_drops(everything, meanings()),
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
@@ -96,14 +96,19 @@ def _run(run: ScenarioRun) -> Run:
         seconds=time.time() - run.started,
         command=("testbed", "test", *run.command),
         host=platform.node(),
-        kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
+        kernel=f"{platform.release()} {platform.machine()}",
         python=platform.python_version(),
         testbed=testbed.__version__,
         seed=seeds.pop() if len(seeds) == 1 else None,
         revision=_revision(),
         tools=_tools(),
-        notes=(f"run as {'root' if os.geteuid() == 0 else 'an ordinary user'}", *trouble),
+        notes=(*_limits(), *trouble),
     )
+
+
+def _limits() -> Iterable[str]:
+    if os.geteuid() != 0:
+        yield "run as an ordinary user, in a user namespace"
 
 
 @cache
@@ -158,14 +163,19 @@ def _last_packets(run: ScenarioRun, one: session.Scenario) -> PacketsEvidence | 
     return None
 
 
-def _view(run: ScenarioRun, lab: ScenarioLab, records: tuple[Record, ...]) -> TopologyView:
-    return TopologyView(
-        name=lab.run_folder.name,
-        title=lab.topology.title,
-        svg=draw_svg(lab.topology),
-        records=records,
-        events=_inside(run, lab.run_folder / "events.jsonl"),
-    )
+def _views(run: ScenarioRun, records: dict[str, tuple[Record, ...]]) -> Iterable[TopologyView]:
+    """Each lab with its events; a drawing that would look the same is shown once."""
+    drawn: set[str] = set()
+    for lab in run.labs:
+        svg = draw_svg(lab.topology)
+        yield TopologyView(
+            name=lab.run_folder.name,
+            title=lab.topology.title,
+            svg="" if svg in drawn else svg,
+            records=records[lab.name],
+            events=_inside(run, lab.run_folder / "events.jsonl"),
+        )
+        drawn.add(svg)
 
 
 def _captures(run: ScenarioRun, records: dict[str, tuple[Record, ...]]) -> Iterable[CaptureFile]:

@@ -47,7 +47,7 @@ def test_240_sessions_and_no_more(
 
         def echo() -> list[int]:
             """Answer everything that has arrived; the source ports it came from."""
-            ports = []
+            ports: list[int] = []
             while True:
                 try:
                     data, (address, port) = server.recvfrom(100)
