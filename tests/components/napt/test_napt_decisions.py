@@ -16,7 +16,7 @@ from testbed.components.napt.policy import (
     Quota,
     Timeouts,
 )
-from testbed.components.napt.ports import Endpoint, RangePortPool, Sequential
+from testbed.components.napt.ports import Endpoint, RangePortPool, Sequential, Usage
 from testbed.components.packet.transport import UDP
 from testbed.events import MappingExpired, PortsExhausted
 from tests.components.napt.helpers import (
@@ -390,3 +390,55 @@ def test_a_misbehaving_pool_needs_no_other_engine() -> None:
     assert _port(napt, udp(A, 500, SERVER, 500)) == 500
     assert napt.inbound(udp(SERVER, 500, OUTSIDE, 500), 0.0).to_inside
     assert len(napt.handle_timer(1e6).events) == 1
+
+
+class OneAddressEach:
+    """A carrier's pool in small: every subscriber has an outside address and a block of ports."""
+
+    def __init__(self, places: dict[str, tuple[str, int, int]]) -> None:
+        self._pools = {
+            number(inside): RangePortPool(number(outside), [(first, last)], Sequential())
+            for inside, (outside, first, last) in places.items()
+        }
+
+    @property
+    def addresses(self) -> frozenset[int]:
+        return frozenset().union(*(pool.addresses for pool in self._pools.values()))
+
+    def allocate(self, protocol: int, inside: Endpoint) -> Endpoint | None:
+        return self._pools[inside.address].allocate(protocol, inside)
+
+    def release(self, protocol: int, outside: Endpoint) -> None:
+        self._owner(protocol, *outside).release(protocol, outside)
+
+    def reserve(self, protocol: int, outside: Endpoint) -> None:
+        self._owner(protocol, *outside).reserve(protocol, outside)
+
+    def owns(self, protocol: int, address: int, port: int) -> bool:
+        return any(pool.owns(protocol, address, port) for pool in self._pools.values())
+
+    def usage(self, protocol: int, inside_address: int) -> Usage:
+        return self._pools[inside_address].usage(protocol, inside_address)
+
+    def _owner(self, protocol: int, address: int, port: int) -> RangePortPool:
+        (pool,) = (p for p in self._pools.values() if p.owns(protocol, address, port))
+        return pool
+
+
+def test_a_carriers_pool_needs_no_other_engine() -> None:
+    second = "198.51.100.8"
+    pool = OneAddressEach({A: (OUTSIDE, 5000, 5001), B: (second, 5000, 5001)})
+    napt = Napt(pool, POLICY)
+    assert one_out(napt.outbound(udp(A, 1, SERVER, 80), 0.0)).src == OUTSIDE
+    out = one_out(napt.outbound(udp(B, 1, SERVER, 80), 0.0))
+    assert (out.src, out.sport) == (second, 5000)
+    there = one_in(napt.outbound(udp(A, 1, second, 5000), 0.0))
+    assert (there.src, there.sport, there.dst, there.dport) == (OUTSIDE, 5000, B, 1)
+    back = one_in(napt.outbound(udp(B, 1, OUTSIDE, 5000), 0.0))
+    assert (back.src, back.sport, back.dst, back.dport) == (second, 5000, A, 1)
+    napt.outbound(udp(A, 2, SERVER, 80), 0.0)
+    full = napt.outbound(udp(A, 3, SERVER, 80), 0.0)
+    assert [(e.in_use, e.size) for e in events_of(full, PortsExhausted)] == [(2, 2)]
+    assert napt.outbound(udp(B, 3, SERVER, 80), 0.0).to_outside
+    napt.handle_timer(1e6)
+    assert pool.usage(UDP, number(A)) == pool.usage(UDP, number(B)) == (0, 2)
