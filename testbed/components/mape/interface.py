@@ -25,8 +25,10 @@ _SETTINGS = (
     # take for a forgery when they come in through the device.
     ("net/ipv4/conf/{name}/accept_local", "1"),
     ("net/ipv4/conf/{name}/rp_filter", "0"),
-    # A packet that leaves by the device it came in by is no reason for a redirect here.
+    # A packet from home to home leaves by the device it came in by: no reason for a redirect.  The
+    # kernel sends one if either value allows it; "all" off leaves the other interfaces their own.
     ("net/ipv4/conf/{name}/send_redirects", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
     ("net/ipv6/conf/{name}/accept_ra", "0"),
 )
 _IFF_MULTICAST = 0x1000

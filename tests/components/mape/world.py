@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testbed.events import Event, decode
+from testbed.events import Event, Note, decode
 from testbed.kernel import addresses, links, namespaces, routes, sysctl
 from testbed.kernel.links import VethEnd
 from testbed.kernel.rtnl import RouteSocket
+from tests.waiting import wait_until
 
 _READY_WITHIN_S = 20.0
 
@@ -118,6 +119,24 @@ class Daemon:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
+
+    def counters(self) -> dict[str, int]:
+        """Its counters, asked for now."""
+        before = len(self._told())
+        self.signal(signal.SIGUSR1)
+        wait_until(lambda: len(self._told()) > before, "the counters")
+        told: dict[str, int] = json.loads(self._told()[-1])
+        return told
+
+    def _told(self) -> list[str]:
+        notes = [event.text for event in self.events() if isinstance(event, Note)]
+        return [text.removeprefix("counters ") for text in notes if text.startswith("counters ")]
+
+    def change(self, **options: Any) -> str:
+        """Change its configuration file (HUP makes it count); what was there before."""
+        before = self.config.read_text()
+        self.config.write_text(json.dumps({**json.loads(before), **options}))
+        return before
 
     def end(self) -> int:
         """Tell it to end; its exit status."""
