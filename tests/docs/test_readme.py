@@ -1,0 +1,26 @@
+"""The README's examples are the files they speak of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_README = (_ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["topologies/pair/topology.py", "topologies/pair/test_web.py"])
+def test_the_examples_are_in_the_shipped_files(file: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+    assert len(blocks) == 2
+    text = (_ROOT / file).read_text()
+    assert any(block.strip() in text for block in blocks)
+
+
+def test_the_two_commands_exist() -> None:
+    makefile = (_ROOT / "Makefile").read_text()
+    for target in ("test-topology", "test"):
+        assert f"make {target}" in _README
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
