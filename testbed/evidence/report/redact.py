@@ -1,0 +1,76 @@
+"""Secrets leave a report before it is written, in every form they are likely to take in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+T = TypeVar("T")
+
+MARK = "[redacted]"
+
+_NEVER_SECRET = ("outcome", "svg")  # a fixed set of words; a document of its own, see Redactor.svg
+_WORDS = re.compile(
+    r"""(?<=>)[^<]+(?=</(?:text|title)>)|(?<=data-)[a-z]+="[^"]*"|aria-label="[^"]*\""""
+)
+
+
+class Redactor:
+    """Replaces secrets in any data made of dataclasses, tuples and text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        # The longest first: a secret may be part of another one.
+        self._forms = sorted(forms, key=lambda form: (-len(form), form))
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        for form in self._forms:
+            text = text.replace(form, MARK)
+        return text
+
+    def apply(self, value: T) -> T:
+        """The same data without secrets; unchanged parts are the same objects."""
+        return value if not self._forms else self._apply(value)
+
+    def svg(self, svg: str) -> str:
+        """A drawing without secrets in its words; shapes and coordinates stay as they are."""
+        return svg if not self._forms else _WORDS.sub(lambda found: self.text(found[0]), svg)
+
+    def _apply(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, tuple):
+            return tuple(self._apply(item) for item in value)
+        if is_dataclass(value) and not isinstance(value, type):
+            changed = {}
+            for field in fields(value):
+                if field.name in _NEVER_SECRET:
+                    continue
+                old = getattr(value, field.name)
+                new = self._apply(old)
+                if new is not old and new != old:
+                    changed[field.name] = new
+            return replace(value, **changed) if changed else value
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    """As it is, and as JSON, XML, Python, a URL or a packet's bytes in hexadecimal spell it."""
+    raw = secret.encode(errors="surrogatepass")
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        escape(secret),
+        escape(secret, {'"': "&quot;"}),
+        repr(secret)[1:-1],
+        quote(secret, safe="", errors="replace"),
+        raw.hex(),
+        raw.hex().upper(),
+    }
