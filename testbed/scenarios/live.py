@@ -96,7 +96,7 @@ class LiveTable:
             self._live = None
         self.run = run_of(session.config)
 
-    def close(self, report: Path | None) -> None:
+    def close(self) -> None:
         """Print failures with their evidence, the counts, and where the report is."""
         for text in self.trouble:
             self.console.print(f"[bold red]cannot collect[/] {escape(text)}")
@@ -106,8 +106,6 @@ class LiveTable:
         if self.run is not None:
             for line in self.run.closing_lines():
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
-        if report is not None and report.exists():
-            self.console.print(f"report: {escape(str(report))}", highlight=False, soft_wrap=True)
         self.console.print(self.summary(), highlight=False)
 
     def counts(self) -> dict[str, int]:

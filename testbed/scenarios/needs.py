@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from functools import cache
 
 from testbed.kernel.namespaces import find_program
-from testbed.kernel.probe import FeatureState, probe
+from testbed.kernel.probe import FEATURES, FeatureState, probe
+
+_NAMES = frozenset(feature.name for feature in FEATURES)
 
 
 @cache
@@ -20,8 +22,8 @@ def first_missing(names: Iterable[str]) -> str | None:
     A name is a kernel feature as ``testbed doctor`` lists it, else a program.
     """
     for name in names:
-        state = _features().get(name)
-        if state is not None:
+        if name in _NAMES:  # trying out the kernel takes time: not for the sake of a program
+            state = _features()[name]
             if not state.present:
                 return f"this machine has no {name}: {state.detail}"
         elif find_program(name) is None:

@@ -71,7 +71,7 @@ def run_scenarios(
             where=select or None,
             hint="testbed list shows topologies and how many scenarios each has",
         )
-    table.close(folder / "report.html")
+    table.close()
     return Outcome(status, folder, table)
 
 

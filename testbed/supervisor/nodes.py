@@ -13,6 +13,18 @@ from testbed.errors import LabError
 from testbed.kernel import mounts, namespaces
 
 
+def _usual_files(node: str) -> dict[str, str]:
+    """What every node has unless its topology says otherwise.
+
+    The host's resolver is out of reach, so asking it would only cost time: a node without one of
+    its own is refused at once.
+    """
+    return {
+        "/etc/hosts": f"127.0.0.1 localhost {node}\n::1 localhost {node}\n",
+        "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+    }
+
+
 @dataclass(slots=True)
 class LabNode:
     """A node: its network namespace, and its file view once something needed it."""
@@ -58,7 +70,8 @@ class Nodes:
         node = self[name]
         if node.view is None:
             with self.inside(name), namespaces.new_mount_namespace() as descriptor:
-                node.view_trouble = mounts.node_view(name, self._run_folder, node.files)
+                files = {**_usual_files(name), **node.files}
+                node.view_trouble = mounts.node_view(name, self._run_folder, files)
             # A mount namespace resets the working folder; the lab's own is the root.
             os.chdir("/")
             node.view = descriptor
