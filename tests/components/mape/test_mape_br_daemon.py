@@ -25,7 +25,7 @@ from testbed.events import Drop, Note, Provisioned
 from testbed.kernel import namespaces
 from testbed.kernel.tun import TunDevice
 from tests.components.mape.homes import BR, SHARED, A, B
-from tests.components.mape.world import Daemon, World
+from tests.components.mape.world import Daemon, World, require_tun
 from tests.kernel.in_netns import in_new_network, show
 from tests.waiting import wait_until
 
@@ -263,6 +263,7 @@ def test_a_node_that_does_not_forward_is_refused() -> None:
 
 def test_a_second_device_of_the_same_name_is_refused() -> None:
     def work() -> str:
+        require_tun()
         with TunDevice.create("mape0"), pytest.raises(TestbedError) as caught:
             TunDevice.create("mape0")
         return str(caught.value)

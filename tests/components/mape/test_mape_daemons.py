@@ -89,12 +89,12 @@ class Town:
         return done.stdout
 
 
-def in_town(folder: Path, story: Callable[[Town], None]) -> None:
+def in_town(folder: Path, story: Callable[[Town], None], *, user_namespace: bool = False) -> None:
     def work() -> None:
         with ExitStack() as sockets:
             story(Town(folder, sockets))
 
-    in_new_network(work)
+    in_new_network(work, user_namespace=user_namespace)
 
 
 def dropped(daemon: Daemon) -> list[str]:
@@ -107,7 +107,8 @@ def end(daemons: dict[str, Daemon]) -> None:
         assert daemon.errors() == ""
 
 
-def test_ping_from_both_homes_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_user", [False, True], ids=["root", "user namespace"])
+def test_ping_from_both_homes_at_once(tmp_path: Path, as_user: bool) -> None:
     def story(town: Town) -> None:
         daemons = town.start()
         for pc in ("pc-a", "pc-b"):
@@ -122,7 +123,7 @@ def test_ping_from_both_homes_at_once(tmp_path: Path) -> None:
         assert len(made) == 2
         end(daemons)
 
-    in_town(tmp_path, story)
+    in_town(tmp_path, story, user_namespace=as_user)
 
 
 def test_each_home_keeps_to_its_ports(tmp_path: Path) -> None:

@@ -17,13 +17,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from testbed.events import Event, Note, decode
 from testbed.kernel import addresses, links, namespaces, routes, sysctl
 from testbed.kernel.links import VethEnd
 from testbed.kernel.rtnl import RouteSocket
+from testbed.kernel.tun import NODE
 from tests.waiting import wait_until
 
 _READY_WITHIN_S = 20.0
+
+
+def require_tun() -> None:
+    """Skip where this user may not use TUN devices."""
+    if not os.access(NODE, os.R_OK | os.W_OK):
+        pytest.skip(f"this user has no access to {NODE}")
 
 
 class World:
@@ -79,6 +88,7 @@ class World:
 
     def daemon(self, node: str, role: str, config: dict[str, Any]) -> Daemon:
         """Start a CE or BR in a node and wait until it says that it is ready."""
+        require_tun()
         path = self.folder / f"{node}.json"
         path.write_text(json.dumps(config), encoding="utf-8")
         address = str(self.folder / f"{node}.notify")
