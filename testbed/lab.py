@@ -189,6 +189,23 @@ class Lab:
         """Start a command in a node and go on; it ends with its handle or the lab."""
         return start_command(self.name, node, command, environment=environment)
 
+    def put(self, node: str, path: str, text: str) -> None:
+        """Write a file in the node's own view (folders are made).
+
+        Raises:
+            LabError: it cannot be written there.
+        """
+        script = 'mkdir -p "$(dirname "$0")" && cat > "$0"'
+        self.run(node, ["sh", "-c", script, path], input_text=text, check=True)
+
+    def get(self, node: str, path: str) -> str:
+        """Read a file as the node sees it.
+
+        Raises:
+            LabError: there is none, or it cannot be read.
+        """
+        return self.run(node, ["cat", path], check=True).stdout
+
     def socket(
         self,
         node: str,

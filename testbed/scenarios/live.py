@@ -103,10 +103,19 @@ class LiveTable:
         for nodeid, text in self.failures:
             self.console.rule(f"[bold red]{escape(_short(nodeid))}")
             self.console.print(escape(text), highlight=False)
+            for line in self._evidence(nodeid):
+                self.console.print(escape(line), highlight=False, soft_wrap=True)
         if self.run is not None:
             for line in self.run.closing_lines():
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
         self.console.print(self.summary(), highlight=False)
+
+    def _evidence(self, nodeid: str) -> list[str]:
+        if self.run is None:
+            return []
+        from testbed.scenarios.reporting import failure_lines
+
+        return failure_lines(self.run, nodeid)
 
     def counts(self) -> dict[str, int]:
         """How many scenarios ended how; errors count as failed."""

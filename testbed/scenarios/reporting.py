@@ -38,6 +38,7 @@ from testbed.scenarios.labs import ScenarioLab
 from testbed.scenarios.session import ScenarioRun
 
 _LAST_PACKETS = 30
+_TERMINAL_PACKETS = 12
 
 
 def write_run_report(run: ScenarioRun) -> Path:
@@ -151,6 +152,29 @@ def _evidence(run: ScenarioRun, item: object) -> Evidence:
     if isinstance(item, File):
         return FileEvidence(item.title, _inside(run, item.path))
     return item  # type: ignore[return-value]  # the other items are the report's own
+
+
+def failure_lines(run: ScenarioRun, identity: str) -> list[str]:
+    """What a terminal shows of a failed scenario besides its traceback: packets and drops."""
+    one = run.scenarios.get(identity)
+    if one is None:
+        return []
+    lines = []
+    packets = _last_packets(run, one)
+    if packets is not None and packets.packets:
+        lines.append(f"last packets ({run.folder / str(packets.path)}):")
+        for packet in packets.packets[-_TERMINAL_PACKETS:]:
+            since = (packet.time_ns - one.started_ns) / 1e9
+            comments = "".join(f"  <- {comment}" for comment in packet.comments)
+            lines.append(f"  {since:8.3f}  {packet.where:<16} {packet.summary}{comments}")
+    for lab in dict.fromkeys(one.labs):
+        records = [r for r in _records(lab) if one.started_ns <= r.time_ns <= one.judged_ns]
+        for group in group_drops(records, meanings()):
+            lines.append(
+                f"dropped by {group.component}: {group.count} x {group.reason}: {group.meaning} "
+                f"({group.clause})"
+            )
+    return lines
 
 
 def _last_packets(run: ScenarioRun, one: session.Scenario) -> PacketsEvidence | None:

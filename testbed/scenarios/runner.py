@@ -63,7 +63,7 @@ def run_scenarios(
         arguments.append("--testbed-keep")
     if stop:
         arguments.append("-x")
-    table = LiveTable(Console(quiet=quiet))
+    table = LiveTable(Console(quiet=quiet, emoji=False))
     status = int(pytest.main(arguments, plugins=[table]))
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError(

@@ -85,6 +85,15 @@ def test_a_node_sees_its_own_files_name_and_interfaces(up: Up) -> None:
     assert lab.run("other", ["ls", "/sys/class/net"]).stdout.split() == ["lo", "uplink"]
 
 
+def test_files_are_put_and_got_in_the_nodes_view(up: Up) -> None:
+    lab = up(two_hosts())
+    lab.put("alice", "/etc/testbed-example/deep/file", "text\n")
+    assert lab.get("alice", "/etc/testbed-example/deep/file") == "text\n"
+    assert not Path("/etc/testbed-example").exists()
+    with pytest.raises(LabError, match="No such file"):
+        lab.get("bob", "/etc/testbed-example/deep/file")
+
+
 def test_what_a_node_writes_does_not_reach_the_host(up: Up) -> None:
     lab = up(two_hosts())
     mark = unique("written-in-a-node")
