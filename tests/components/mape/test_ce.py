@@ -250,6 +250,17 @@ def test_mss_is_clamped_both_ways(clamp: int, expected: int) -> None:
     assert got[TCP].options == [("MSS", expected)]
 
 
+def test_data_that_looks_like_a_syn_is_not_clamped() -> None:
+    ce = edge(mss_clamp=1000)
+    first = IP(src=PC, dst=WWW, id=1, flags="MF") / TCP(sport=1, dport=80, flags="S", dataofs=6)
+    ce.receive(bytes(first / Raw(bytes(28))), 0.0)
+    trap = bytes(TCP(flags="S", options=[("MSS", 1460)]))
+    _, later = one_tunnelled(
+        ce.receive(bytes(IP(src=PC, dst=WWW, id=1, frag=6, proto=6) / Raw(trap)), 0.0)
+    )
+    assert bytes(later.payload) == trap
+
+
 # Outer fragments
 
 

@@ -300,6 +300,20 @@ def test_fragments_are_hairpinned() -> None:
     assert balanced(napt)
 
 
+def test_a_later_fragment_without_a_hop_left_is_not_hairpinned() -> None:
+    napt = make()
+    napt.outbound(udp(B, 2000, SERVER, 80), 0.0)
+    first, second, *_ = _fragments(udp(A, 1000, OUTSIDE, 5000, bytes(100), id=5))
+    assert napt.outbound(first, 0.0).to_inside
+    last_hop = IP(second)
+    last_hop.ttl = 1
+    del last_hop.chksum
+    result = napt.outbound(bytes(last_hop), 0.0)
+    assert drop_of(result).reason == "ttl-exceeded"
+    assert result.to_inside == ()
+    assert balanced(napt)
+
+
 def test_fragments_of_a_refused_datagram_are_refused() -> None:
     napt = make()
     first, second, third, *_ = _fragments(udp(SERVER, 80, OUTSIDE, 5000, bytes(100), id=5))
