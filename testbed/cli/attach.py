@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
 
 from testbed.errors import LabError
 from testbed.lab_command import request_command
@@ -21,6 +23,7 @@ _PASSED_ON = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
+_ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_attached(
@@ -34,13 +37,13 @@ def run_attached(
     Raises:
         LabError: there is no such lab or node, the program cannot be run, or the lab went down.
     """
-    with _three_descriptors() as descriptors:
+    with _Signals() as signals, _three_descriptors() as descriptors:
         channel = request_command(lab, node, command, descriptors, environment=environment)
-    try:
-        with _passing_signals_on(channel):
+        try:
+            signals.pass_on_to(channel)
             return exit_code(await_end(channel, lab))
-    finally:
-        channel.close()
+        finally:
+            channel.close()
 
 
 def await_end(channel: Channel, lab: str) -> int:
@@ -80,25 +83,51 @@ def _three_descriptors() -> Iterator[tuple[int, int, int]]:
             os.close(number)
 
 
-@contextmanager
-def _passing_signals_on(channel: Channel) -> Iterator[None]:
-    """While this lasts, what is sent to this process goes to the command."""
+class _Signals:
+    """While this lasts, what is sent to this process goes to the command.
 
-    def pass_on(number: int, frame: object) -> None:
-        del frame
-        with suppress(ChannelClosedError):
-            channel.send({"signal": number})
+    A signal that comes before the command has started is kept for it; after a second one nobody
+    waits for the start any longer.
+    """
 
-    def stop(number: int, frame: object) -> None:
-        # The command leads a session of its own, where SIGTSTP would be ignored.
-        del number, frame
-        pass_on(signal.SIGSTOP, None)
-        os.kill(os.getpid(), signal.SIGSTOP)
+    def __init__(self) -> None:
+        self._channel: Channel | None = None
+        self._kept: list[int] = []
 
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> Self:
+        chosen = (*_PASSED_ON, signal.SIGTSTP)
+        self._before = {number: signal.signal(number, self._take) for number in chosen}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def pass_on_to(self, channel: Channel) -> None:
+        """The command has started: this is where its signals go."""
+        self._channel = channel
+        while self._kept:
+            self._pass_on(channel, self._kept.pop(0))
+
+    def _take(self, number: int, frame: object) -> None:
+        del frame
+        if self._channel is not None:
+            self._pass_on(self._channel, number)
+        elif number in self._kept and number in _ENDING:
+            raise KeyboardInterrupt
+        else:
+            self._kept.append(number)
+
+    @staticmethod
+    def _pass_on(channel: Channel, number: int) -> None:
+        # The command leads a session of its own, where SIGTSTP would be ignored.
+        sent = signal.SIGSTOP if number == signal.SIGTSTP else number
+        with suppress(ChannelClosedError):
+            channel.send({"signal": int(sent)})
+        if sent == signal.SIGSTOP:
+            os.kill(os.getpid(), signal.SIGSTOP)

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from testbed.cli.attach import ended_with_its_lab, exit_code
+from testbed.cli.output import tell
 from testbed.lab_command import request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
 
@@ -57,6 +58,7 @@ def run_on_terminal(
     finally:
         os.close(ours)
     if status is None:
+        tell("")  # the command has left the cursor anywhere
         raise ended_with_its_lab(lab)
     return exit_code(status)
 
