@@ -61,5 +61,5 @@ def adjust_udp(old_checksum: int, delta: int) -> int:
     """As ``adjust`` for UDP over IPv4: 0 means "no checksum" and is never computed (RFC 768)."""
     if old_checksum == 0:
         return 0
-    total = ((old_checksum ^ 0xFFFF) + delta) % 0xFFFF
-    return total ^ 0xFFFF if total else 0xFFFF
+    # The sum is below 0xFFFF, so its complement cannot be 0.
+    return (((old_checksum ^ 0xFFFF) + delta) % 0xFFFF) ^ 0xFFFF
