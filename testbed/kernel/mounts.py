@@ -71,8 +71,14 @@ def _overlay(store: Path, folder: str, files: Mapping[str, str]) -> None:
     upper.mkdir(parents=True)
     work.mkdir()
     upper.chmod(Path(folder).stat().st_mode & 0o7777)
-    # Into the upper layer before the mount: an ordinary user's root may not copy files up that
-    # belong to the host's root, but may put new ones in front of them.
+    if Path(folder).stat().st_uid != 0:
+        # An ordinary user's root: folders of the host's root cannot be copied up to be written in,
+        # so the upper layer has folders of its own in front of them, one level deep.
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                (upper / entry.name).mkdir()
+                (upper / entry.name).chmod(entry.stat().st_mode & 0o7777)
+    # Into the upper layer before the mount, for the same reason.
     for path, content in files.items():
         if path.startswith(f"{folder}/"):
             _write(upper / Path(path).relative_to(folder), content)

@@ -29,20 +29,32 @@ _PROGRAM = """
 """
 
 
-def _as_ordinary_user(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program as a user without rights, who sees the tree at /mnt (in a private mount)."""
+# What udev gives every user of an ordinary Debian, and containers often do not.
+_OPEN_TUN = "mount -t tmpfs tun /dev/net && mknod -m 666 /dev/net/tun c 10 200"
+
+
+def _as_ordinary_user(
+    arguments: list[str], folder: Path, first: str = "true"
+) -> subprocess.CompletedProcess[str]:
+    """Run Python as a user without rights, who sees the tree at /mnt (in a private mount)."""
     python = Path(sys.executable)
     inside = Path("/mnt") / python.relative_to(_ROOT) if python.is_relative_to(_ROOT) else python
-    command = shlex.join([str(inside), "-B", "-c", textwrap.dedent(program), str(folder)])
+    command = shlex.join([str(inside), "-B", *arguments])
     drop = f"setpriv --reuid={_UID} --regid={_UID} --clear-groups --no-new-privs"
-    script = f"mount --bind {shlex.quote(str(_ROOT))} /mnt && cd /mnt && exec {drop} {command}"
+    bind = f"mount --bind {shlex.quote(str(_ROOT))} /mnt && cd /mnt"
+    script = f"{first} && {bind} && exec {drop} {command}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": "/mnt", "HOME": str(folder)},
-        timeout=60,
+        env={
+            **os.environ,
+            "PYTHONPATH": "/mnt",
+            "HOME": str(folder),
+            "TESTBED_RUNS": str(folder / "runs"),
+        },
+        timeout=120,
     )
 
 
@@ -58,7 +70,8 @@ def users_folder() -> object:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 def test_a_lab_without_privilege(users_folder: Path) -> None:
-    result = _as_ordinary_user(_PROGRAM, users_folder)
+    program = textwrap.dedent(_PROGRAM)
+    result = _as_ordinary_user(["-c", program, str(users_folder)], users_folder)
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
     assert said["euid"] == _UID
@@ -66,6 +79,17 @@ def test_a_lab_without_privilege(users_folder: Path) -> None:
     assert said["uid"] == "0", "root inside, nobody outside"
     assert said["packets"] >= 2
     assert "only one user exists inside" in said["limits"], "what the user cannot have is said"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@pytest.mark.needs("tun", "nginx", "unbound", "curl", "tshark")
+def test_the_v6plus_line_runs_without_privilege(users_folder: Path) -> None:
+    arguments = ["-m", "testbed", "test", "v6plus", "-k", "psid_71 or forged_source", "--json"]
+    result = _as_ordinary_user(arguments, users_folder, _OPEN_TUN)
+    said = json.loads(result.stdout)
+    assert (said["passed"], said["failed"], said["skipped"]) == (5, 0, 0), result.stdout
+    events = Path(said["run_folder"]).glob("labs/*/events.jsonl")
+    assert all("running as an ordinary user" in path.read_text() for path in events)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
@@ -86,6 +110,7 @@ def test_without_user_namespaces_the_error_says_what_to_allow(users_folder: Path
         except MissingFeatureError as error:
             print(error)
     """
-    result = _as_ordinary_user(program, users_folder)
+    arguments = ["-c", textwrap.dedent(program), str(users_folder)]
+    result = _as_ordinary_user(arguments, users_folder)
     assert "may not make a user namespace" in result.stdout, result.stderr
     assert "kernel.unprivileged_userns_clone=1" in result.stdout
