@@ -1,0 +1,205 @@
+"""How long a line of routers takes to come up and go down: the floor, ours, Mininet.
+
+Every run is a process of its own; contenders take turns, so that all of them see the same moods of
+the machine.  Imports are not counted for anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contender import Report
+from bench.figures import Ratio, Sample, digits, ratio
+from bench.section import Section, Target, ratio_json, sample_json, times, with_spread
+from testbed.errors import TestbedError
+
+SIZES = (10, 50, 200)
+BIG = 1000
+_COMPARED = 200  # the size at which Mininet and `down` are judged
+_FLOOR_FACTOR = 3.0
+_MININET_FACTOR = 10.0
+_DOWN_SECONDS = 0.1
+
+_DEBIAN_PYTHON = "/usr/bin/python3"
+_LONGEST_RUN = 120.0
+_LONGEST_SETTLING = 3.0
+
+FLOOR, OURS, MININET = "floor", "testbed", "Mininet"
+_COMMANDS: dict[str, tuple[str, ...]] = {
+    FLOOR: (sys.executable, "-m", "bench.floor"),
+    OURS: (sys.executable, "-m", "bench.line_testbed"),
+    MININET: (
+        *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(_DEBIAN_PYTHON, "-m", "bench.line_mininet"),
+    ),
+}
+
+
+class ContenderError(TestbedError):
+    """A contender did not do what it is measured at."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All rounds of one contender at one size; seconds."""
+
+    up: Sample
+    down: Sample
+    processes: int
+
+
+Results = dict[tuple[str, int], Measured]
+
+
+def run(rounds: int) -> Section:
+    """Measure; raises ContenderError when a network that came up does not carry a ping."""
+    missing = _why_no_mininet()
+    contenders = (FLOOR, OURS) if missing else (FLOOR, OURS, MININET)
+    pairs = [(contender, size) for size in SIZES for contender in contenders]
+    results = _measure([*pairs, (OURS, BIG)], rounds)
+    return judge(results, (f"Mininet: {missing}",) if missing else ())
+
+
+def judge(results: Results, skipped: Sequence[str] = ()) -> Section:
+    """The figures as a table and against the targets; pure."""
+    table = [("routers", "", "up, ms", "up, floor = 1", "down, ms", "processes while idle")]
+    data: dict[str, object] = {}
+    for (contender, size), measured in results.items():
+        floor = results.get((FLOOR, size))
+        against = ratio(measured.up, floor.up) if floor else None
+        up, down = measured.up.scaled(1000), measured.down.scaled(1000)
+        shown = "" if against is None else "1" if contender == FLOOR else times(against)
+        row = (str(size), contender, with_spread(up), shown, with_spread(down))
+        table.append((*row, str(measured.processes)))
+        data[f"{contender} {size}"] = {
+            "up_s": sample_json(measured.up),
+            "down_s": sample_json(measured.down),
+            "processes": measured.processes,
+            **({} if against is None else {"up_floor_ratio": ratio_json(against)}),
+        }
+    return Section(
+        title="A line of routers with static routes",
+        about=_ABOUT,
+        table=tuple(table),
+        targets=tuple(_targets(results)),
+        notes=(_NOTE,),
+        skipped=tuple(skipped),
+        data=data,
+    )
+
+
+def _targets(results: Results) -> Iterator[Target]:
+    for size in SIZES:
+        value = ratio(results[OURS, size].up, results[FLOOR, size].up)
+        what = f"{size} routers up in at most {_FLOOR_FACTOR:g} times the floor"
+        yield Target(what, _times(value), value.value <= _FLOOR_FACTOR)
+    mininet = results.get((MININET, _COMPARED))
+    ours = results[OURS, _COMPARED]
+    if mininet is not None:
+        value = ratio(mininet.up, ours.up)
+        what = f"{_COMPARED} routers up at least {_MININET_FACTOR:g} times faster than Mininet"
+        yield Target(what, _times(value), value.value >= _MININET_FACTOR)
+    down = ours.down.median
+    what = f"down returns in less than {_DOWN_SECONDS * 1000:g} ms at {_COMPARED} routers"
+    yield Target(what, f"{digits(down * 1000)} ms", down < _DOWN_SECONDS)
+    big = results[OURS, BIG]
+    yield Target(f"{BIG} routers come up", f"{digits(big.up.median)} s, and carry pings", met=True)
+    idle = max(measured.processes for (who, _), measured in results.items() if who == OURS)
+    yield Target("no process for an idle node", str(idle), idle == 0)
+
+
+def _times(value: Ratio) -> str:
+    return f"{digits(value.value)} times"
+
+
+def _measure(pairs: Sequence[tuple[str, int]], rounds: int) -> Results:
+    reports: dict[tuple[str, int], list[Report]] = defaultdict(list)
+    for number in range(rounds):
+        print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        for pair in pairs:
+            before = _living_namespaces()
+            reports[pair].append(_one_run(*pair))
+            _settle(before)
+    return {
+        pair: Measured(
+            up=Sample.of([report.up for report in found]),
+            down=Sample.of([report.down for report in found]),
+            processes=max(report.processes for report in found),
+        )
+        for pair, found in reports.items()
+    }
+
+
+def _one_run(contender: str, size: int) -> Report:
+    command = (*_COMMANDS[contender], str(size))
+    where = f"{contender} with {size} routers"
+    try:
+        result = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_LONGEST_RUN
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ContenderError(f"not done in {_LONGEST_RUN:g} s", where=where) from error
+    if result.returncode != 0:
+        raise ContenderError(
+            f"ended with {result.returncode}: {result.stderr[-2000:]}", where=where
+        )
+    report = Report(**json.loads(result.stdout.splitlines()[-1]))
+    if not report.works:
+        raise ContenderError("came up, but a ping across it was not answered", where=where)
+    return report
+
+
+def _why_no_mininet() -> str | None:
+    """The reason why Mininet cannot run here, or None."""
+    if os.geteuid() != 0:
+        return "it needs root"
+    try:
+        result = subprocess.run(
+            (_DEBIAN_PYTHON, "-c", "import mininet.net"), check=False, capture_output=True
+        )
+    except OSError as error:
+        return f"{_DEBIAN_PYTHON}: {error.strerror}"
+    return None if result.returncode == 0 else "the package mininet is not installed"
+
+
+def _living_namespaces() -> int | None:
+    """How many network namespaces the kernel holds, dying ones included; None if it won't say."""
+    try:
+        for line in Path("/proc/slabinfo").read_text().splitlines():
+            if line.startswith("net_namespace "):
+                return int(line.split()[1])
+    except OSError:
+        return None
+    return None
+
+
+def _settle(before: int | None) -> None:
+    """Wait until the kernel has freed what the last run left: it does so in the background."""
+    deadline = time.monotonic() + _LONGEST_SETTLING
+    while before is None or (_living_namespaces() or 0) > before:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
+
+
+_ABOUT = """\
+Every contender builds the same network, in a process of its own for each run, in turns: N
+namespaces in a line, a /30 on each cable, IPv4 forwarding, two static routes in each router; and
+each is checked with a ping from end to end, outside the measured time. The floor is the same
+network by hand-packed netlink messages in one process, without anything for a user. Ours is
+`Lab.up` from a built `Topology` to its return - validation, plan, a supervisor in namespaces of
+its own, run folder and event log included - and `Lab.down`. Imports are not counted for anybody.
+Median (smallest-largest); a ratio's spread is that of single rounds."""
+
+_NOTE = """\
+*down* is the time until the call returns; the kernel frees the namespaces in the background, for
+every contender. Mininet runs in network, mount and process namespaces of its own, without switches
+and controller, each node's settings and routes in one command."""
