@@ -70,10 +70,11 @@ class Faults:
         """The ports of a link (by its name), or the one port ``node:interface``."""
         found: list[Port] = []
         known: list[str] = []
+        nodes = {node.name for node in self._nodes}
         for operation in self._plan.operations:
             if isinstance(operation, MakeCable):
                 pair = (operation.left, operation.right)
-                named = [port for port in pair if port.node in {n.name for n in self._nodes}]
+                named = [port for port in pair if port.node in nodes]
                 known += [operation.link, *(f"{port.node}:{port.name}" for port in named)]
                 if operation.link == target:
                     found += named
