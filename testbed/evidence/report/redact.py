@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 T = TypeVar("T")
 
@@ -16,15 +16,19 @@ MARK = "[redacted]"
 
 _NEVER_SECRET = ("outcome", "svg")  # a fixed set of words; a document of its own, see Redactor.svg
 _WORDS = re.compile(
-    r"""(?<=>)[^<]+(?=</(?:text|title)>)|(?<=data-)[a-z]+="[^"]*"|aria-label="[^"]*\""""
+    r"""(?P<before>>)(?P<text>[^<]*)(?=</(?:text|title)>)"""
+    r"""|(?P<name>\b(?:aria-label|data-[a-z]+)=)(?P<value>"[^"]*"|'[^']*')"""
 )
+
+_WRAPPED = re.compile(r'(?:<text class="(?:title|note|service)"[^>]*>[^<]*</text>\n?){2,}')
+_LINE = re.compile(r"(?<=>)[^<]*(?=</text>)")
 
 
 class Redactor:
     """Replaces secrets in any data made of dataclasses, tuples and text."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        forms = {form for secret in secrets for form in _forms(secret) if form.strip()}
         # The longest first: a secret may be part of another one.
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
 
@@ -40,7 +44,23 @@ class Redactor:
 
     def svg(self, svg: str) -> str:
         """A drawing without secrets in its words; shapes and coordinates stay as they are."""
-        return svg if not self._forms else _WORDS.sub(lambda found: self.text(found[0]), svg)
+        if not self._forms:
+            return svg
+        return _WORDS.sub(self._words, _WRAPPED.sub(self._wrapped, svg))
+
+    def _wrapped(self, found: re.Match[str]) -> str:
+        """Lines that were one text: a secret may have been cut at the end of a line."""
+        lines = [unescape(line) for line in _LINE.findall(found[0])]
+        if all(self.text(whole) == whole for whole in (" ".join(lines), "".join(lines))):
+            return found[0]
+        marks = iter([MARK])
+        return _LINE.sub(lambda _: next(marks, ""), found[0])
+
+    def _words(self, found: re.Match[str]) -> str:
+        text, value = found["text"], found["value"]
+        if value is None:
+            return found["before"] + escape(self.text(unescape(text)))
+        return found["name"] + quoteattr(self.text(unescape(value[1:-1], {"&quot;": '"'})))
 
     def _apply(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -65,6 +85,7 @@ def _forms(secret: str) -> set[str]:
     raw = secret.encode(errors="surrogatepass")
     return {
         secret,
+        " ".join(secret.split()),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         escape(secret),
