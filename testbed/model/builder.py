@@ -24,7 +24,7 @@ from testbed.model.impairment import Impairment
 from testbed.model.service import Service
 from testbed.model.text_forms import parse_end, parse_route
 from testbed.model.topology import HOST, ROUTER, SWITCH, Interface, Link, Node, Route, Topology
-from testbed.model.validate import check_parts, invalid, validate
+from testbed.model.validate import misread, require_valid
 
 RouteText = str | Route
 _Placed = TypeVar("_Placed", Service, Interface, Fault, Route)
@@ -170,12 +170,8 @@ class Builder:
             source=self._source,
         )
         if self._problems:
-            problems = (*self._problems, *check_parts(topology))
-            raise invalid(self._name, problems, self._places, partial=True)
-        problems = validate(topology)
-        if problems:
-            raise invalid(self._name, problems, self._places)
-        return topology
+            raise misread(self._name, self._problems, topology, self._places)
+        return require_valid(topology, self._places)
 
     def _problem(self, code: str, what: str, path: str, place: Place | None, hint: str) -> None:
         self._problems.append(Problem(code, what, path, place, hint))

@@ -21,7 +21,7 @@ from testbed.model.clab_links import Cable, read_cables
 from testbed.model.shapes import ListOf, MapOf, Reader, Text, Unreadable
 from testbed.model.topology import HOST, ROUTER, SWITCH, Interface, Link, Node, Topology
 from testbed.model.tree import Entries, Entry, Leaf, Tree
-from testbed.model.validate import check_parts, in_order, invalid, validate
+from testbed.model.validate import in_order, misread, require_valid
 
 _LINUX, _BRIDGE = "linux", "bridge"
 _OWN_FORMAT = "the testbed's own format says this elsewhere: remove it here"
@@ -71,12 +71,8 @@ def import_tree(tree: Tree, early: list[Problem], file: str) -> Topology:
     if topology is None:
         raise TopologyError(file, in_order(problems))
     if problems:
-        problems = (*problems, *check_parts(topology))
-        raise invalid(topology.name, problems, importer.reader.places, partial=True)
-    problems = validate(topology)
-    if problems:
-        raise invalid(topology.name, problems, importer.reader.places)
-    return topology
+        raise misread(topology.name or file, problems, topology, importer.reader.places)
+    return require_valid(topology, importer.reader.places, *importer.elsewhere)
 
 
 class _Importer:
@@ -87,6 +83,7 @@ class _Importer:
         self.reader = Reader()
         self.topology_entries = Entries(())
         self.sections: dict[str, _Section] = {}
+        self.elsewhere: list[Problem] = []  # only meaningful when all nodes and links were read
 
     def topology(self, tree: Tree) -> Topology | None:
         if not isinstance(tree, Entries):
@@ -271,7 +268,7 @@ class _Importer:
                 self.reader.problem("clab-mtu", what, f"links.{cable.name}", cable.place, hint)
             mtu = min(mtus, default=cable.mtu)
             links.append(Link(name=cable.name, ends=ends, mtu=mtu, place=cable.place))
-        self._refuse_elsewhere(effects, used)
+        self.elsewhere += self._elsewhere(effects, used)
         return tuple(links)
 
     def _end(self, cable: Cable, end: Interface, effects: dict[str, Effects]) -> Interface:
@@ -287,18 +284,20 @@ class _Importer:
         mac = done.macs.get(end.name, end.mac)
         return replace(end, addresses=tuple(addresses), mac=mac)
 
-    def _refuse_elsewhere(self, effects: dict[str, Effects], used: set[tuple[str, str]]) -> None:
+    def _elsewhere(
+        self, effects: dict[str, Effects], used: set[tuple[str, str]]
+    ) -> Iterator[Problem]:
         """Commands on interfaces that are on no link, such as the management interface."""
         for node, done in effects.items():
+            path = f"nodes.{node}"
+            known = sorted(name for owner, name in used if owner == node)
             devices = [device for device, _ in done.addresses]
             for device in dict.fromkeys([*devices, *done.mtus, *done.macs]):
-                if (node, device) in used or device == "lo":
+                if device in known or device == "lo":
                     continue
-                known = [name for owner, name in used if owner == node]
-                what = f"commands of {node!r} change {device!r}, and it has no such link"
-                hint = did_you_mean(device, sorted(known), f"interfaces of {node!r}")
-                place = self.reader.places.get(f"nodes.{node}")
-                self.reader.problem("clab-not-understood", what, f"nodes.{node}", place, hint)
+                what = f"commands of {node!r} change {device!r}, and no link has that interface"
+                hint = did_you_mean(device, known, f"interfaces of {node!r}")
+                yield Problem("unknown-interface", what, path, self.reader.places.get(path), hint)
 
 
 def _role(kind: str | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:

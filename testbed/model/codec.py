@@ -62,7 +62,7 @@ from testbed.model.topology import (
     parse_address,
 )
 from testbed.model.tree import Leaf, Tree, from_plain
-from testbed.model.validate import check_parts, in_order, invalid, validate
+from testbed.model.validate import in_order, misread, require_valid
 
 _END_HINT = 'write "node:interface 192.0.2.1/24"'
 _ROUTE_HINT = 'write "default via 192.0.2.1" or "2001:db8::/32 via fe80::1 dev wan"'
@@ -388,12 +388,8 @@ def valid_topology(tree: Tree, early: list[Problem], name: str) -> Topology:
     if topology is None:
         raise TopologyError(name, in_order(form))
     if form:
-        problems = (*form, *check_parts(topology))
-        raise invalid(topology.name or name, problems, decoded.places, partial=True)
-    problems = validate(topology)
-    if problems:
-        raise invalid(topology.name or name, problems, decoded.places)
-    return topology
+        raise misread(topology.name or name, form, topology, decoded.places)
+    return require_valid(topology, decoded.places)
 
 
 def from_dict(data: object) -> Topology:

@@ -19,9 +19,8 @@ from zlib import crc32
 from testbed.errors import Place, TestbedError
 from testbed.model.builder import relative
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.files import load_topology
 from testbed.model.topology import Topology
-from testbed.model.validate import invalid, validate
+from testbed.model.validate import require_valid
 
 FOLDER = "topologies"
 _FILES = ("topology.py", "topology.yaml", "topology.yml", "topology.json", "topology.clab.yml")
@@ -73,6 +72,11 @@ def list_topologies(search: Sequence[Path] | None = None) -> list[Listed]:
     return found
 
 
+def topology_names(search: Sequence[Path] | None = None) -> list[str]:
+    """The names :func:`list_topologies` has, without loading any topology."""
+    return sorted(_named(default_search() if search is None else tuple(search)))
+
+
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
     """Names and files, nothing loaded."""
     found: dict[str, Path] = {}
@@ -121,6 +125,9 @@ def _locate(wanted: str, folders: Sequence[Path]) -> Path:
 
 
 def _load(path: Path) -> Topology:
+    # Only now: the YAML reader takes longer to import than a topology.py takes to run.
+    from testbed.model.files import load_topology
+
     return _load_python(path) if path.suffix == ".py" else load_topology(path)
 
 
@@ -142,31 +149,40 @@ def _load_python(path: Path) -> Topology:
             what = "the file defines neither topology() nor TOPOLOGY"
         hint = "define a function topology() that returns Builder(...).build()"
         raise TestbedError(what, where=where, hint=hint)
-    problems = validate(made)
-    if problems:
-        raise invalid(made.name, problems)
-    return made
+    return require_valid(made, {})
 
 
 def _run(path: Path, where: str) -> ModuleType:
-    name = f"_testbed_topology_{crc32(str(path).encode()):08x}"
+    """The module, in a package of its own made of its folder: ``from . import`` works in it."""
+    package = f"_testbed_topology_{crc32(str(path).encode()):08x}"
+    name = f"{package}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TestbedError("Python cannot load this file", where=where)
     module = importlib.util.module_from_spec(spec)
+    _forget(package)
+    parent = ModuleType(package)
+    parent.__path__ = [str(path.parent)]
+    sys.modules[package] = parent
     sys.modules[name] = module  # dataclasses and pickle look their module up
     try:
         with _author_errors(path, where), _importable(path.parent):
             spec.loader.exec_module(module)
     except BaseException:
-        sys.modules.pop(name, None)
+        _forget(package)
         raise
     return module
 
 
+def _forget(package: str) -> None:
+    """Loading again means the files as they are now, helpers included."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]
+
+
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Modules beside the topology can be imported while it loads, under ``topologies.NAME``."""
+    """While it loads, ``from topologies.NAME import ...`` works as it does in the tests beside."""
     root = str(folder.parent.parent)
     sys.path.insert(0, root)
     try:

@@ -18,6 +18,7 @@ from testbed.model.yaml_source import read_yaml
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIX = ".json"
+_LONG = 400  # no plain number is longer (see plain_scalar)
 _SHORT_LIST = 60  # columns up to which a list of texts stays on one line
 
 
@@ -81,10 +82,12 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if not isinstance(plain_scalar(text) if len(text) < 100 else text, str):
+    if not all(character.isprintable() or character == "\n" for character in text):
+        style = '"'  # escapes what PyYAML would write as a line break and read as a blank
+    elif len(text) < _LONG and not isinstance(plain_scalar(text), str):
         style = '"'  # a number or the like by YAML 1.2, whatever YAML 1.1 thinks
-    elif "\n" in text and not text[0].isspace() and text.isprintable() is False:
-        style = "|" if all(c.isprintable() or c == "\n" for c in text) else None
+    elif "\n" in text and not text[0].isspace():
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

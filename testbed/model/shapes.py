@@ -7,7 +7,6 @@ on; :class:`Unreadable` only says "already recorded, no value".
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from testbed.errors import Place, Problem
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.tree import Entries, Items, Leaf, Tree, describe
+from testbed.model.tree import Entries, Items, Leaf, Scalar, Tree, describe
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -66,6 +65,13 @@ class Shape(ABC, Generic[T]):
         """The JSON Schema of the forms that :meth:`read` takes."""
 
 
+def _whole(value: Scalar) -> int | None:
+    """The whole number it is, also written ``2.0``, as JSON Schema counts whole numbers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 class Text(Shape[str]):
     """A text; ``choices`` only tell the schema (the checks of the model name unknown ones)."""
 
@@ -79,8 +85,9 @@ class Text(Shape[str]):
             value = tree.value
             if isinstance(value, str):
                 return value
-            if self.numbers and isinstance(value, int) and not isinstance(value, bool):
-                return str(value)
+            number = _whole(value) if self.numbers else None
+            if number is not None:
+                return str(number)
             if self.secret:
                 reader.problem("wrong-type", "a text is expected", path, tree.place, "quote it")
                 raise Unreadable
@@ -107,11 +114,9 @@ class Whole(Shape[int]):
         self.minimum, self.maximum = minimum, maximum
 
     def read(self, tree: Tree, path: str, reader: Reader) -> int:
-        value = tree.value if isinstance(tree, Leaf) else None
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
+        number = _whole(tree.value) if isinstance(tree, Leaf) else None
+        if number is not None:
+            return number
         reader.wrong_type("a whole number", tree, path)
         raise Unreadable
 
@@ -147,8 +152,8 @@ class Quantity(Shape[Any]):
                     return float(value)
                 except OverflowError:
                     pass
-            elif math.isfinite(value) and value % 1 == 0:
-                return int(value)
+            elif (whole := _whole(value)) is not None:
+                return whole
         elif isinstance(value, str):
             try:
                 return self.parse(value)
@@ -299,7 +304,7 @@ class Record(Shape[T]):
             if known.required and tree.get(key) is None:
                 place = reader.places.get(path, tree.place)
                 what = f"the key {key!r} is missing"
-                reader.problem("missing-key", what, path, place, known.about)
+                reader.problem("missing-key", what, path, place, f"{key}: {known.about}")
                 unreadable = True
         if unreadable:
             raise Unreadable

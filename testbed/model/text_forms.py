@@ -7,6 +7,7 @@ parses back to exactly the same value (for a float that no short form holds, a p
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 
@@ -41,6 +42,13 @@ def _quantity(text: str, pattern: str, example: str) -> tuple[Decimal, str]:
     return Decimal(number.group()), unit
 
 
+def _if_exact(text: str, parse: Callable[[str], float], value: float) -> str | float:
+    try:
+        return text if parse(text) == value else value
+    except ValueError:  # too long, or negative: never of a valid topology
+        return value
+
+
 def parse_seconds(text: str) -> float:
     """``20ms``, ``1.5s``, ``2min`` in seconds."""
     number, unit = _quantity(text, SECONDS_PATTERN, '"20ms", "1.5s" or "2min"')
@@ -58,7 +66,7 @@ def format_seconds(value: float) -> str | float | int:
     unit = "s" if exact >= 1 else "ms" if exact >= _SECONDS["ms"] else "us"
     text = f"{exact / _SECONDS[unit]:f}"
     text = (text.rstrip("0").rstrip(".") if "." in text else text) + unit
-    return text if re.match(SECONDS_PATTERN, text) and parse_seconds(text) == value else value
+    return _if_exact(text, parse_seconds, value)
 
 
 def parse_rate(text: str) -> int:
@@ -93,7 +101,7 @@ def format_fraction(value: float) -> str | float | int:
     except InvalidOperation:
         return value
     text = (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
-    return text if re.match(FRACTION_PATTERN, text) and parse_fraction(text) == value else value
+    return _if_exact(text, parse_fraction, value)
 
 
 def split_end(text: str) -> tuple[str, str, list[tuple[int, str]]]:

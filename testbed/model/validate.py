@@ -40,6 +40,7 @@ _PARTS = (
     groups.check_values,
 )
 _WHOLE = (
+    nodes.check_any,
     names.check_duplicates,
     links.check_ends,
     links.check_segments,
@@ -86,23 +87,36 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(dict.fromkeys(problems), key=position))
 
 
-def invalid(
-    name: str,
-    problems: Iterable[Problem],
-    places: Mapping[str, Place] | None = None,
-    *,
-    partial: bool = False,
-) -> TopologyError:
-    """The error to raise; ``places`` (by path) are more exact than those of the model's objects.
+def require_valid(topology: Topology, places: Mapping[str, Place], *more: Problem) -> Topology:
+    """The topology itself; ``more`` are problems its source knows of besides.
 
-    ``partial`` tells the reader that the checks between parts have not been run yet.
+    ``places`` by path are more exact than those of the model's objects.
+
+    Raises:
+        TopologyError: it is not valid.
     """
-    exact = places or {}
-    placed = (
-        replace(problem, place=exact.get(problem.path, problem.place)) if exact else problem
-        for problem in problems
-    )
-    error = TopologyError(name, in_order(placed))
-    if partial:
-        error.hint = _PARTIAL
+    problems = (*more, *_placed(validate(topology), places))
+    if problems:
+        raise TopologyError(topology.name, in_order(problems))
+    return topology
+
+
+def misread(
+    name: str, problems: Iterable[Problem], topology: Topology, places: Mapping[str, Place]
+) -> TopologyError:
+    """The error for a source of which parts could not be read: those, and what is wrong elsewhere.
+
+    A part that could not be read says nothing more: its own problem is enough.
+    """
+    unread = tuple(problems)
+    known = {problem.path for problem in unread}
+    others = (problem for problem in check_parts(topology) if problem.path not in known)
+    error = TopologyError(name, in_order((*unread, *_placed(others, places))))
+    error.hint = _PARTIAL
     return error
+
+
+def _placed(problems: Iterable[Problem], places: Mapping[str, Place]) -> tuple[Problem, ...]:
+    return tuple(
+        replace(problem, place=places.get(problem.path, problem.place)) for problem in problems
+    )

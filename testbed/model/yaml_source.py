@@ -101,6 +101,11 @@ def _syntax_error(text: str, file: str, error: yaml.YAMLError) -> _Fatal:
     mark = getattr(error, "problem_mark", None)
     place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file)
     what = str(getattr(error, "problem", None) or error).replace("\n", " ")
+    what = re.sub(r"'?<([a-z ]+)>'?", r"\1", what)  # the parser's names of its tokens
+    what = what.replace("got scalar", "got a value")
+    begun = getattr(error, "context_mark", None)
+    if begun is not None and mark is not None and begun.line != mark.line:
+        what += f" (of what begins in line {begun.line + 1})"
     hint = None
     if "\\t" in what:
         hint = "indent with spaces, not with tabs"

@@ -121,6 +121,7 @@ def check_segments(index: Index) -> Iterator[Problem]:
                 for item in held
                 if item.address.version == version
                 and item.is_subnet
+                and fault_of_address(item.address.ip) is None
                 and not is_link_local(item.address.network)
             ]
             yield from _strangers(segment, subnets)

@@ -41,7 +41,7 @@ def check_values(topology: Topology) -> Iterator[Problem]:
             yield Problem("unknown-fault", what, f"{path}.kind", place, hint)
             continue
         if (fault.kind == IMPAIR) != (fault.impairment is not None):
-            verb = "needs" if fault.kind == IMPAIR else "takes no"
+            verb = "needs an" if fault.kind == IMPAIR else "takes no"
             what = f"the fault {fault.kind!r} of {fault.target!r} {verb} impairment"
             yield Problem("fault-impairment", what, path, place)
         if (fault.kind == SET_ADDRESSES) != bool(fault.addresses):
@@ -75,19 +75,19 @@ def check_targets(index: Index) -> Iterator[Problem]:
     for position, fault in enumerate(index.topology.faults):
         known: list[str]
         if fault.kind in _ON_LINK:
-            known, sort = [*links, *interfaces], "a link or node:interface"
+            known, sort, noun = [*links, *interfaces], "a link or node:interface", "links"
         elif fault.kind in _ON_INTERFACE:
-            known, sort = interfaces, "a node:interface"
+            known, sort, noun = interfaces, "a node:interface", "interfaces"
         elif fault.kind in _ON_SERVICE:
-            known, sort = services, "a service (node/service)"
+            known, sort, noun = services, "a service (node/service)", "services"
         elif fault.kind == REBOOT:
-            known, sort = list(index.nodes), "a node"
+            known, sort, noun = list(index.nodes), "a node", "nodes"
         else:
             continue  # an unknown kind was reported
         path = f"faults[{position}].target"
         if fault.target not in known:
             what = f"the fault {fault.kind!r} is for {sort}, and {fault.target!r} is none"
-            hint = did_you_mean(fault.target, known, "targets")
+            hint = did_you_mean(fault.target, known, noun)
             yield Problem("unknown-target", what, path, fault.place, hint)
         elif fault.kind == SET_ADDRESSES and index.is_switch(fault.target.partition(":")[0]):
             what = f"{fault.target} is a port of a switch and cannot have an address"

@@ -19,8 +19,6 @@ _ANY_INTERFACE = ("all", "default", "lo")
 
 def check_nodes(topology: Topology) -> Iterator[Problem]:
     """Everything about a node that does not depend on others."""
-    if not topology.nodes:
-        yield Problem("no-nodes", "the lab has no nodes", "nodes", None, "add at least one node")
     for node in topology.nodes:
         path = f"nodes.{node.name}"
         if node.role not in ROLES:
@@ -94,6 +92,12 @@ def _check_backend(node: Node, path: str) -> Iterator[Problem]:
     elif node.backend == "docker" and not (node.image or "").strip():
         what = f"{node.name!r} has the backend docker and no image"
         yield Problem("missing-image", what, f"{path}.backend", node.place, "name an image")
+
+
+def check_any(index: Index) -> Iterator[Problem]:
+    """A lab without nodes."""
+    if not index.topology.nodes:
+        yield Problem("no-nodes", "the lab has no nodes", "nodes", None, "add at least one node")
 
 
 def check_interface_settings(index: Index) -> Iterator[Problem]:

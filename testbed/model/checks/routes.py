@@ -11,7 +11,7 @@ from testbed.model.checks.addresses import fault_of_address, fault_of_host
 from testbed.model.checks.index import AnyAddress, End, Index
 from testbed.model.checks.links import MAX_MTU, MIN_MTU
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.topology import ROUTE_KINDS, UNICAST, Interface, Node, Route, Topology
+from testbed.model.topology import ROUTE_KINDS, SWITCH, UNICAST, Interface, Node, Route, Topology
 
 _MAX_METRIC = 2**32 - 1
 _DEFAULT_METRIC = {4: 0, 6: 1024}  # what the kernel takes when none is given
@@ -104,6 +104,8 @@ def check_next_hops(index: Index) -> Iterator[Problem]:
     seen: set[tuple[str, str, int]] = set()
     for stated in _each(index.topology):
         node, route = stated.node, stated.route
+        if node.role == SWITCH:
+            continue  # reported as a switch that routes
         ends = index.ends_of.get(node.name, [])
         metric = _DEFAULT_METRIC[route.to.version] if route.metric is None else route.metric
         key = (node.name, str(route.to), metric)

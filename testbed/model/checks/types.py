@@ -19,11 +19,12 @@ _WORDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
-    IPv4Interface: "an IPv4 address with prefix length",
-    IPv6Interface: "an IPv6 address with prefix length",
-    IPv4Network: "an IPv4 prefix",
-    IPv6Network: "an IPv6 prefix",
+    IPv4Interface: 'an address made by ip_interface("192.0.2.1/24")',
+    IPv6Interface: 'an address made by ip_interface("192.0.2.1/24")',
+    IPv4Network: 'a prefix made by ip_network("192.0.2.0/24")',
+    IPv6Network: 'a prefix made by ip_network("192.0.2.0/24")',
     Fault: "a Fault",
+    Place: "a Place",
     Impairment: "an Impairment",
     Ready: "a Ready",
     Service: "a Service",
@@ -40,8 +41,7 @@ _HINTS: dict[type[Any], dict[str, Any]] = {}
 def _hints(kind: type[Any]) -> dict[str, Any]:
     if kind not in _HINTS:
         hints = typing.get_type_hints(kind)
-        names = (f.name for f in fields(kind) if f.name not in ("place", "source"))
-        _HINTS[kind] = {name: hints[name] for name in names}
+        _HINTS[kind] = {f.name: hints[f.name] for f in fields(kind)}
     return _HINTS[kind]
 
 
@@ -51,7 +51,8 @@ def check_types(topology: Topology) -> Iterator[Problem]:
 
 
 def _fields(value: Any, path: str, place: Place | None) -> Iterator[Problem]:
-    place = getattr(value, "place", None) or place
+    own = getattr(value, "place", None)
+    place = own if isinstance(own, Place) else place
     for name, hint in _hints(type(value)).items():
         below = f"{path}.{name}" if path else name
         yield from _check(getattr(value, name), hint, below, place)
@@ -62,8 +63,8 @@ def _check(value: Any, hint: Any, path: str, place: Place | None) -> Iterator[Pr
     if typing.get_origin(hint) is tuple:
         yield from _check_tuple(value, hint, path, place)
     elif not any(_is(value, choice) for choice in choices):
-        words = [_WORDS[choice] for choice in choices if choice is not type(None)]
-        what = f"{path} must be {' or '.join(words)}, not {_shown(value)}"
+        words = dict.fromkeys(_WORDS[choice] for choice in choices if choice is not type(None))
+        what = f"{_last(path)} must be {' or '.join(words)}, not {_shown(value)}"
         yield Problem("wrong-type", what, path, place)
     elif isinstance(value, str):
         yield from _check_text(value, path, place)
@@ -80,16 +81,18 @@ def _is(value: Any, kind: Any) -> bool:
 def _check_tuple(value: Any, hint: Any, path: str, place: Place | None) -> Iterator[Problem]:
     arguments = typing.get_args(hint)
     if not isinstance(value, tuple):
-        what = f"{path} must be a tuple, not {_shown(value)}"
+        what = f"{_last(path)} must be a tuple, not {_shown(value)}"
         tip = "write (one, two), not [one, two]"
         if isinstance(value, str):
             tip = 'a tuple of one needs a comma: ("one",)'
+        elif isinstance(value, dict):
+            tip = 'write pairs: (("key", "value"), ...)'
         yield Problem("wrong-type", what, path, place, tip)
     elif arguments[-1] is Ellipsis:
         for index, item in enumerate(value):
             yield from _check(item, arguments[0], f"{path}{_label(item, index)}", place)
     elif len(value) != len(arguments):
-        what = f"{path} must hold {len(arguments)} things, not {len(value)}"
+        what = f"{_last(path)} must hold {len(arguments)} things, not {len(value)}"
         yield Problem("wrong-type", what, path, place)
     else:
         for item, argument in zip(value, arguments, strict=True):
@@ -102,6 +105,10 @@ def _label(item: Any, index: int) -> str:
     return f".{name}" if named else f"[{index}]"
 
 
+def _last(path: str) -> str:
+    return path.rsplit(".", maxsplit=1)[-1]
+
+
 def _shown(value: Any) -> str:
     """Only the type: the value may be a secret."""
     return "None" if value is None else f"a {type(value).__name__}"
@@ -111,5 +118,5 @@ def _check_text(value: str, path: str, place: Place | None) -> Iterator[Problem]
     try:
         value.encode()
     except UnicodeEncodeError:
-        what = f"{path} holds half a character (a lone surrogate)"
+        what = f"{_last(path)} holds half a character (a lone surrogate)"
         yield Problem("bad-text", what, path, place)
