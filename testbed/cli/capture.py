@@ -30,7 +30,7 @@ def capture(
     interfaces: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NODE:INTERFACE",
+            metavar="NODE:INTERFACE...",
             help="Where to listen; everywhere if left out.",
             autocompletion=completion.interfaces,
             show_default=False,
@@ -69,7 +69,7 @@ def capture(
             param_hint="--write",
         )
     chosen = tuple(interfaces or (end.label for end in talk.ends(talk.status(lab)["run_folder"])))
-    with _output(write) as file, CaptureStream(lab, chosen, expression) as stream:
+    with CaptureStream(lab, chosen, expression) as stream, _output(write) as file:
         stream.end_after(packets, seconds)
         tell(f"capturing on {', '.join(chosen)}; Ctrl-C ends it")
         if file is None:

@@ -16,7 +16,6 @@ from typing import Any
 import typer
 
 VARIABLE = "_TESTBED_COMPLETE"
-_FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 Completer = Callable[[typer.Context, str], list[str]]
 
@@ -49,15 +48,11 @@ def _state(params: dict[str, Any]) -> dict[str, Any]:
 
 @_offering
 def topologies(params: dict[str, Any]) -> Iterable[str]:
-    """Names of topologies, found as :mod:`testbed.model.discover` does but without loading any."""
+    """Names of topologies."""
     del params
-    from testbed.model.discover import default_search
+    from testbed.model.discover import topology_names
 
-    paths = [path for folder in default_search() for path in folder.iterdir()]
-    shown = [path for path in paths if not path.name.startswith((".", "_"))]
-    folders = [path.name for path in shown if path.is_dir() and any(path.glob("topology.*"))]
-    files = [path.name.split(".")[0] for path in shown if path.suffix in _FILE_SUFFIXES]
-    return sorted({*folders, *files})
+    return topology_names()
 
 
 @_offering

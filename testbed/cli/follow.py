@@ -35,17 +35,16 @@ class GrowingFile:
 
 
 def follow(
-    files: Callable[[], Mapping[str, GrowingFile]], goes_on: Callable[[], bool]
+    files: Mapping[str, GrowingFile], goes_on: Callable[[], bool]
 ) -> Iterator[tuple[str, str]]:
     """New lines of files with the files' names, for as long as ``goes_on`` says.
 
-    ``files`` is asked again every time: there may be more of them.  After the end, everything that
-    was written before it has been given out.
+    After the end, everything that was written before it has been given out.
     """
     while True:
         last = not goes_on()
         found = False
-        for name, file in files().items():
+        for name, file in files.items():
             for line in file.lines():
                 found = True
                 yield name, line

@@ -33,7 +33,7 @@ def execute(
     command: Annotated[
         list[str],
         typer.Argument(
-            metavar="COMMAND", help="The program and its arguments.", show_default=False
+            metavar="COMMAND...", help="The program and its arguments.", show_default=False
         ),
     ],
     env: Environment = None,

@@ -76,16 +76,24 @@ def up(
             param_hint="--name",
         )
     model = find_topology(topology)
-    lab = _bring_up(model, name or model.name, runs, attached=foreground)
-    state = lab.status()
-    if as_json:
-        say_json(state)
-    else:
-        say(_welcome(model, state, foreground=foreground))
-    if state["limits"]:
-        tell(f"note: as an ordinary user: {state['limits']}")
-    if foreground:
-        _stay(lab)
+    with _ending_signals():
+        lab = _bring_up(model, name or model.name, runs, attached=foreground)
+        try:
+            state = lab.status()
+            if as_json:
+                say_json(state)
+            else:
+                say(_welcome(model, state, foreground=foreground))
+            if state["limits"]:
+                tell(f"note: as an ordinary user: {state['limits']}")
+            if foreground:
+                _stay(lab)
+        except KeyboardInterrupt:
+            if not foreground:
+                raise
+            tell(f"taking {lab.name} down")
+            lab.down()
+            tell(f"{lab.name} is down; its record: {lab.run_folder}")
 
 
 def _bring_up(model: Model, name: str, runs: Path | None, *, attached: bool) -> Lab:
@@ -138,16 +146,10 @@ def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
 
 
 def _stay(lab: Lab) -> None:
-    """Wait for Ctrl-C (or SIGTERM, SIGHUP), or for the lab to be taken down by somebody else."""
-    try:
-        with _ending_signals(), talk.conversation(lab.name) as channel, _until_closed():
-            while True:
-                channel.receive()
-    except KeyboardInterrupt:
-        tell(f"taking {lab.name} down")
-        lab.down()
-        tell(f"{lab.name} is down; its record: {lab.run_folder}")
-        return
+    """Wait until the lab is taken down by somebody else."""
+    with talk.conversation(lab.name) as channel, _until_closed():
+        while True:
+            channel.receive()
     why = _last_words(lab.run_folder / "events.jsonl")
     if why is None:
         raise LabError(
@@ -200,7 +202,7 @@ def down(
     labs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="LAB",
+            metavar="LAB...",
             help="Labs to take down; may be left out if only one is up.",
             autocompletion=completion.labs,
             show_default=False,

@@ -28,17 +28,18 @@ def list_(as_json: Json = False) -> None:
     from testbed.model.builder import relative
     from testbed.model.discover import default_search, list_topologies
 
-    up: dict[str, list[str]] = {}
+    up: dict[tuple[str, str], list[str]] = {}
     for lab in talk.running():
         state = talk.glance(lab)
-        up.setdefault(state["topology"] if state else lab, []).append(lab)
+        topology = (state["topology"], state["title"]) if state else (lab, "")
+        up.setdefault(topology, []).append(lab)
     topologies: list[dict[str, Any]] = [
         {
             "name": one.name,
             "title": one.title,
             "path": str(one.path),
             "scenarios": _scenarios(one.path),
-            "up": up.pop(one.name, []),
+            "up": up.pop((one.name, one.title), []),
             "error": None if one.error is None else str(one.error),
         }
         for one in list_topologies()

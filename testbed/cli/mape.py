@@ -34,7 +34,7 @@ def calc(
     prefixes: Annotated[
         list[str],
         typer.Argument(
-            metavar="PREFIX",
+            metavar="PREFIX...",
             help="Delegated IPv6 prefixes, such as 240b:10:1234:4700::/56.",
             show_default=False,
         ),

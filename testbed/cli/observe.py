@@ -11,6 +11,7 @@ import typer
 from testbed.cli import completion, talk
 from testbed.cli.arguments import LOOK, Follow
 from testbed.cli.output import bold, say, say_json
+from testbed.cli.talk import services
 from testbed.errors import LabNotFoundError, TestbedError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def logs(
     from testbed.cli.follow import GrowingFile
     from testbed.cli.follow import follow as follow_files
 
-    if lab is not None and service is None and "/" in lab and not Path(lab).is_dir():
+    if service is None and lab is not None and "/" in lab and not Path(lab).is_dir():
         lab, service = None, lab  # the lab was left out
     folder, goes_on = _source(lab, "logs")
     if service is not None:
@@ -120,37 +121,32 @@ def logs(
         for line in file.remainder():
             say(line)
         return
-    files = {path.stem: GrowingFile(path) for path in _logs(folder)}
+    files = {name: GrowingFile(path) for name, path in _logs(folder).items()}
     for name, file in files.items():
         say(bold(f"==> {name} <=="))
         for line in [*file.lines(), *file.remainder()][-_TAIL:]:
             say(line)
         say()
-
-    def growing() -> dict[str, GrowingFile]:
-        for path in _logs(folder):
-            files.setdefault(path.stem, GrowingFile(path))
-        return files
-
     if follow:
-        for name, line in follow_files(growing, goes_on):
+        for name, line in follow_files(files, goes_on):
             say(f"{bold(name)}: {line}")
 
 
-def _logs(folder: Path) -> list[Path]:
-    return sorted((folder / "logs").glob("*.log"))
+def _logs(folder: Path) -> dict[str, Path]:
+    """The logs of a run by the names of their services; the lab's own is ``lab``."""
+    logs = {name: folder / "logs" / f"{name.replace('/', '-')}.log" for name in services(folder)}
+    return {**logs, "lab": folder / "logs" / "lab.log"}
 
 
 def _log_of(folder: Path, service: str) -> Path:
-    path = folder / "logs" / f"{service.replace('/', '-', 1)}.log"
-    if not path.is_file():
-        known = ", ".join(one.stem for one in _logs(folder)) or "none"
+    known = _logs(folder)
+    if service not in known:
         raise TestbedError(
-            f"there is no log of {service!r}",
-            where=str(folder / "logs"),
-            hint=f"write NODE/SERVICE; logs there are: {known}",
+            f"there is no service {service!r}",
+            where=str(folder),
+            hint=f"there are logs of: {', '.join(known)}",
         )
-    return path
+    return known[service]
 
 
 def _source(lab: str | None, command: str) -> tuple[Path, Callable[[], bool]]:
@@ -175,6 +171,6 @@ def _show_file(
     from testbed.cli.follow import GrowingFile, follow
 
     file = GrowingFile(path)
-    for _, line in follow(lambda: {"": file}, goes_on or (lambda: False)):
+    for _, line in follow({"": file}, goes_on or (lambda: False)):
         show(line)
     return file

@@ -104,13 +104,29 @@ class End:
         return f"{self.node}:{self.interface}"
 
 
-def ends(run_folder: str | Path) -> list[End]:
-    """The interfaces of a lab from the ``topology.json`` in its run folder.
+def _topology(run_folder: str | Path) -> dict[str, Any]:
+    """The ``topology.json`` of a run folder.
 
-    That file is read as plain JSON here: loading and checking the topology again would cost more
-    than the question that is asked.
+    It is read as plain JSON: loading and checking the topology again would cost more than the
+    question that is asked.
     """
-    data = json.loads((Path(run_folder) / "topology.json").read_text(encoding="utf-8"))
+    path = Path(run_folder) / "topology.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(data, dict)
+    return data
+
+
+def services(run_folder: str | Path) -> list[str]:
+    """The services of a lab, ``node/service``, by the record of its topology."""
+    nodes = _topology(run_folder).get("nodes", {})
+    return [
+        f"{node}/{name}" for node, has in nodes.items() for name in (has or {}).get("services", ())
+    ]
+
+
+def ends(run_folder: str | Path) -> list[End]:
+    """The interfaces of a lab, by the record of its topology."""
+    data = _topology(run_folder)
     found = []
     for name, link in data.get("links", {}).items():
         for end in link["ends"]:

@@ -32,7 +32,7 @@ def unique(name: str) -> str:
     return f"{name}-{os.getpid()}-{next(_numbers)}"
 
 
-def pair(name: str = "pair") -> Topology:
+def pair(name: str = "hosts") -> Topology:
     """Two hosts on a cable; one runs a service that only writes to its log."""
     lab = Builder(name, "Two hosts on a cable")
     lab.host("alice")
@@ -51,7 +51,7 @@ def pair(name: str = "pair") -> Topology:
 
 
 PAIR_YAML = """\
-name: pair
+name: hosts
 title: Two hosts on a cable
 nodes:
   alice:
