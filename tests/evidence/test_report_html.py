@@ -251,6 +251,16 @@ def test_only_plain_pictures_are_let_in(svg: str) -> None:
         render(report)
 
 
+def test_labs_that_look_alike_share_a_drawing() -> None:
+    (view,) = example().topologies
+    views = (view, replace(view, name="second"), replace(view, name="third", svg=""))
+    html = render(replace(example(), topologies=views))
+    assert html.count('<svg xmlns="http://www.w3.org/2000/svg"') == 1
+    words = Page(html).words
+    assert "2 labs home ( events ) second ( events )" in words
+    assert "Further labs, of which no drawing is here: 1 lab third: A home" in words
+
+
 def test_an_unknown_outcome_is_refused() -> None:
     with pytest.raises(ReportError, match="'great' is no outcome"):
         Scenario("x", "X.", "great", 0.0)

@@ -106,8 +106,8 @@ class TopologyView:
     """A topology that was up in the run: its drawing and the events of its lab.
 
     ``name`` names the lab; ``svg`` is what :func:`testbed.evidence.graph.draw_svg` made of the
-    topology; ``events`` is the path of the whole event stream, if it is kept.  Drawing and events
-    are not repeated in the JSON form.
+    topology (labs of equal drawings share one in the page); ``events`` is the path of the whole
+    event stream, if it is kept.  Drawing and events are not repeated in the JSON form.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
@@ -22,35 +23,45 @@ _ATTRIBUTES = frozenset(
 _WIDE = 1100.0
 
 
+Lab = tuple[str, str, str | None]
+"""A lab's name, its topology's title and the path of its events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawing ready for the page; ``style`` is the text of its style sheet."""
+    """A drawing ready for the page and all labs that look so; ``style`` is its style sheet."""
 
-    name: str
-    title: str
-    events: str | None
     svg: Markup
     style: str
     wide: bool
+    labs: tuple[Lab, ...]
 
 
-def drawing_of(view: TopologyView, redactor: Redactor) -> Drawing:
-    """The drawing of a topology.
+def drawings_of(
+    views: Iterable[TopologyView], redactor: Redactor
+) -> tuple[tuple[Drawing, ...], tuple[Lab, ...]]:
+    """Every different drawing once, with its labs; and the labs that come without one.
 
     Raises:
-        ReportError: the SVG is not well-formed or holds anything but a plain picture.
+        ReportError: an SVG is not well-formed or holds anything but a plain picture.
     """
-    if not view.svg:
-        return Drawing(view.name, view.title, view.events, Markup(), "", wide=False)
-    svg = redactor.svg(view.svg)
-    root = _checked(svg, view.name)
+    labs: dict[str, list[Lab]] = {}
+    for view in views:
+        labs.setdefault(view.svg, []).append((view.name, view.title, view.events))
+    bare = tuple(labs.pop("", ()))
+    return tuple(_drawing(svg, tuple(alike), redactor) for svg, alike in labs.items()), bare
+
+
+def _drawing(svg: str, labs: tuple[Lab, ...], redactor: Redactor) -> Drawing:
+    svg = redactor.svg(svg)
+    root = _checked(svg, labs[0][0])
     style = "".join(element.text or "" for element in root.iter(f"{_SVG}style"))
     try:
         wide = float(root.get("width", "0")) > _WIDE
     except ValueError:
         wide = False
     # Not escaped: _checked has let only known elements and attributes through.
-    return Drawing(view.name, view.title, view.events, Markup(svg), style, wide)
+    return Drawing(Markup(svg), style, wide, labs)
 
 
 def _checked(svg: str, name: str) -> ET.Element:

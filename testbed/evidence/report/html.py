@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from testbed.evidence.report import words
 from testbed.evidence.report.data import ERROR, FAILED, OUTCOMES, RunReport
-from testbed.evidence.report.drawing import drawing_of
+from testbed.evidence.report.drawing import drawings_of
 from testbed.evidence.report.redact import Redactor
 from testbed.evidence.report.timeline import elide, merge_records, timeline
 
@@ -42,11 +42,11 @@ def render(report: RunReport, redact: Iterable[str] = ()) -> str:
     """
     redactor = Redactor(redact)
     report = redactor.apply(report)
-    drawings = [drawing_of(view, redactor) for view in report.topologies]
+    drawings, bare_labs = drawings_of(report.topologies, redactor)
     told = timeline(merge_records(view.records for view in report.topologies))
     entries, elided = elide(told, TIMELINE_ENTRIES)
     style, script = _page_file("report.css"), _page_file("report.js")
-    styles = [style, *(drawing.style for drawing in drawings if drawing.style)]
+    styles = [style, *(drawing.style for drawing in drawings)]
     page = _environment().get_template("report.html.j2")
     text = page.render(
         report=report,
@@ -62,6 +62,8 @@ def render(report: RunReport, redact: Iterable[str] = ()) -> str:
             if scenario.outcome in (FAILED, ERROR)
         ],
         drawings=drawings,
+        bare_labs=bare_labs,
+        about=list(dict.fromkeys(one.topology for one in report.scenarios if one.topology)),
         dropped=sum(group.count for group in report.drops),
         entries=entries,
         elided=elided,
