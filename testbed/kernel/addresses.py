@@ -19,14 +19,8 @@ from ipaddress import (
 from typing import NamedTuple
 
 from testbed.kernel.links import mac_bytes
-from testbed.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Request,
-    attribute,
-    u32,
-)
+from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request
+from testbed.kernel.netlink_codec import attribute, u32
 
 Address = str | IPv4Address | IPv6Address
 Prefix = str | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network

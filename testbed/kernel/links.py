@@ -11,16 +11,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from testbed.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Request,
-    attribute,
-    nested,
-    text,
-    u8,
-    u32,
-)
+from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request
+from testbed.kernel.netlink_codec import attribute, nested, text, u8, u32
 
 RTM_NEWLINK = 16
 RTM_DELLINK = 17

@@ -1,9 +1,9 @@
-"""Netlink without any library: messages as bytes, and a socket that carries whole batches.
+"""Netlink without any library: a socket that carries whole batches of requests.
 
-The encoding half is pure (bytes out, nothing touched).  :class:`NetlinkSocket` sends queued
-requests many at a time.  Only the last message of a batch asks for an acknowledgement: the kernel
-works through a batch in order, inside ``send()``, and reports every *failed* message whether asked
-to or not.  So one answer per batch proves that all before it went well.
+:class:`NetlinkSocket` sends queued requests many at a time.  Only the last message of a batch asks
+for an acknowledgement: the kernel works through a batch in order, inside ``send()``, and reports
+every *failed* message whether asked to or not.  So one answer per batch proves that all before it
+went well.
 
 Sources: ``linux/netlink.h``, RFC 3549, and the kernel's ``net/netlink/af_netlink.c``.
 """
@@ -19,6 +19,13 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from testbed.errors import KernelError, MissingFeatureError
+from testbed.kernel.netlink_codec import (
+    HEADER_BYTES,
+    Message,
+    message,
+    split_attributes,
+    split_messages,
+)
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -33,9 +40,6 @@ NLM_F_DUMP = 0x300
 NLM_F_CAPPED = 0x100
 NLM_F_ACK_TLVS = 0x200
 
-NLA_F_NESTED = 0x8000
-NLA_TYPE_MASK = 0x3FFF
-
 _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
@@ -43,11 +47,8 @@ _NETLINK_GET_STRICT_CHK = 12
 _SO_RCVBUFFORCE = 33
 _NLMSGERR_ATTR_MSG = 1
 
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
 _U32 = struct.Struct("=I")
-_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 # A batch must fit the kernel's send limit and, should every message in it fail, all its error
 # answers must fit the receive buffer.  An answer costs the buffer well under this many bytes
@@ -77,85 +78,6 @@ _HINTS = {
 
 class KernelUnsupportedError(KernelError, MissingFeatureError):
     """The kernel refused because it was built without, or cannot load, what was asked for."""
-
-
-def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute: length, type, payload, padding to four bytes."""
-    size = len(payload)
-    return _ATTRIBUTE.pack(size + 4, kind) + payload + _PADDING[size & 3]
-
-
-def u8(kind: int, value: int) -> bytes:
-    """An attribute holding one byte."""
-    return attribute(kind, bytes((value,)))
-
-
-def u16(kind: int, value: int) -> bytes:
-    """An attribute holding 16 bits in the machine's byte order."""
-    return attribute(kind, struct.pack("=H", value))
-
-
-def u32(kind: int, value: int) -> bytes:
-    """An attribute holding 32 bits in the machine's byte order."""
-    return attribute(kind, _U32.pack(value))
-
-
-def text(kind: int, value: str) -> bytes:
-    """An attribute holding a string and its final zero."""
-    return attribute(kind, value.encode() + b"\0")
-
-
-def nested(kind: int, *attributes: bytes) -> bytes:
-    """An attribute that holds attributes, marked as such (``NLA_F_NESTED``)."""
-    return attribute(kind | NLA_F_NESTED, b"".join(attributes))
-
-
-def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    """One whole message, padded to four bytes."""
-    size = _HEADER.size + len(body)
-    return _HEADER.pack(size, kind, flags, sequence, 0) + body + _PADDING[size & 3]
-
-
-class Message(NamedTuple):
-    """A received message."""
-
-    kind: int
-    flags: int
-    sequence: int
-    body: bytes
-
-
-def split_messages(data: bytes) -> Iterator[Message]:
-    """Cut a received datagram into messages.
-
-    Raises:
-        ValueError: a length field does not fit the data.
-    """
-    offset = 0
-    while offset < len(data):
-        if len(data) - offset < _HEADER.size:
-            raise ValueError(f"netlink message header cut short at byte {offset}")
-        size, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-        if size < _HEADER.size or size > len(data) - offset:
-            raise ValueError(f"netlink message of impossible length {size} at byte {offset}")
-        yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + size])
-        offset += (size + 3) & ~3
-
-
-def split_attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
-    """The attributes from ``offset`` on, by type without flag bits; of a repeated one, the last.
-
-    Raises:
-        ValueError: a length field does not fit the data.
-    """
-    found: dict[int, bytes] = {}
-    while len(data) - offset >= _ATTRIBUTE.size:
-        size, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if size < _ATTRIBUTE.size or size > len(data) - offset:
-            raise ValueError(f"netlink attribute of impossible length {size} at byte {offset}")
-        found[kind & NLA_TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + size]
-        offset += (size + 3) & ~3
-    return found
 
 
 class Request(NamedTuple):
@@ -196,14 +118,14 @@ def parse_answer(answer: Message) -> Refusal | None:
     Raises:
         ValueError: the message is malformed.
     """
-    if len(answer.body) < _ERRNO.size + _HEADER.size:
+    if len(answer.body) < _ERRNO.size + HEADER_BYTES:
         raise ValueError("netlink error message cut short")
     number = -_ERRNO.unpack_from(answer.body)[0]
     if number == 0:
         return None
     words = ""
     if answer.flags & NLM_F_ACK_TLVS:
-        offset = _ERRNO.size + _HEADER.size
+        offset = _ERRNO.size + HEADER_BYTES
         if not answer.flags & NLM_F_CAPPED:
             (echoed,) = _U32.unpack_from(answer.body, _ERRNO.size)
             offset = _ERRNO.size + ((echoed + 3) & ~3)
@@ -321,7 +243,7 @@ class NetlinkSocket:
         end = start
         limit = min(len(requests), start + self._batch_messages)
         while end < limit:
-            size += _HEADER.size + len(requests[end].body) + 3
+            size += HEADER_BYTES + len(requests[end].body) + 3
             if size > self._batch_bytes and end > start:
                 break
             end += 1
@@ -368,6 +290,25 @@ class NetlinkSocket:
                     hint="raise net.core.rmem_max" if error.errno == errno.ENOBUFS else None,
                 ) from error
             yield from split_messages(data)
+
+    def get(self, request: Request) -> Message:
+        """Ask for one thing and return it.
+
+        Raises:
+            KernelError: the kernel refused.
+        """
+        self._sequence += 1
+        flags = request.flags | NLM_F_REQUEST
+        self._send(message(request.kind, flags, self._sequence, request.body), request)
+        for answer in self._answers():
+            if answer.sequence != self._sequence:
+                continue
+            if answer.kind != NLMSG_ERROR:
+                return answer
+            refusal = parse_answer(answer)
+            if refusal is not None:
+                raise refusal_error(request, refusal, self._where, 0)
+        raise AssertionError("answers never end by themselves")
 
     def dump(self, request: Request) -> list[Message]:
         """Ask for a table and return its entries.

@@ -12,17 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from testbed.kernel.addresses import Address, PackedPrefix, Prefix, pack_address, pack_prefix
-from testbed.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Request,
-    attribute,
-    nested,
-    text,
-    u8,
-    u32,
-)
+from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request
+from testbed.kernel.netlink_codec import attribute, nested, text, u8, u32
 
 RouteType = Literal["unicast", "local", "blackhole", "unreachable", "prohibit", "throw"]
 RuleAction = Literal["table", "blackhole", "unreachable", "prohibit"]

@@ -13,9 +13,14 @@ Requests are made by the functions of :mod:`~testbed.kernel.links`, ``addresses`
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Iterable
 
+from testbed.errors import KernelError
 from testbed.kernel import state
 from testbed.kernel.netlink import NetlinkSocket
+
+_PAUSE_S = 0.001
 
 
 class RouteSocket(NetlinkSocket):
@@ -23,6 +28,40 @@ class RouteSocket(NetlinkSocket):
 
     def __init__(self, where: str | None = None) -> None:
         super().__init__(socket.NETLINK_ROUTE, where)
+
+    def link(self, index: int) -> state.LinkState:
+        """One link.
+
+        Raises:
+            KernelError: there is no such link.
+        """
+        return state.parse_link(self.get(state.one_link(index)).body)
+
+    def settle(self, links: Iterable[int], timeout_s: float = 10.0) -> None:
+        """Wait until these veth ends or bridges, just set up, really carry packets.
+
+        Setting a link up only announces its carrier; the kernel opens the queue behind it a little
+        later, in the background, and until then drops without a word whatever is sent.  Asking for
+        the link makes newer kernels do it at once.
+
+        Args:
+            links: indices; of veth pairs whose both ends are set up.
+            timeout_s: how long to wait for all of them together.
+
+        Raises:
+            KernelError: one of them did not come up in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        for index in links:
+            while (link := self.link(index)).operstate != "up":
+                if time.monotonic() > deadline:
+                    raise KernelError(
+                        f"interface {link.name} has no carrier after {timeout_s:g} s "
+                        f"(its state is {link.operstate})",
+                        where=self._where,
+                        hint="is the other end of its link set up?",
+                    )
+                time.sleep(_PAUSE_S)
 
     def links(self) -> list[state.LinkState]:
         """All links of the namespace, by index."""

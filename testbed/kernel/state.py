@@ -21,7 +21,8 @@ from ipaddress import (
 from testbed.kernel import addresses as ifa
 from testbed.kernel import links as ifl
 from testbed.kernel import routes as rta
-from testbed.kernel.netlink import Request, split_attributes
+from testbed.kernel.netlink import Request
+from testbed.kernel.netlink_codec import split_attributes, u32
 
 _RTM_GETLINK = 18
 _RTM_GETADDR = 22
@@ -40,6 +41,8 @@ _S32 = struct.Struct("=i")
 
 _IFLA_OPERSTATE = 16
 _IFLA_LINK_NETNSID = 37
+_IFLA_EXT_MASK = 29
+_RTEXT_FILTER_SKIP_STATS = 8
 _IFF_LOWER_UP = 0x10000
 _TCA_KIND = 1
 _TCA_STATS2 = 7
@@ -91,6 +94,12 @@ PROXY_NEIGHBOURS = Request(
     _RTM_GETNEIGH, 0, _NDMSG.pack(0, 0, 0, ifa.NTF_PROXY, 0), "list the proxy neighbours"
 )
 QDISCS = Request(_RTM_GETQDISC, 0, _TCMSG.pack(0, 0, 0, 0, 0), "list the queueing disciplines")
+
+
+def one_link(index: int) -> Request:
+    """Ask for one link, without its counters."""
+    body = ifl.ifinfo(index) + u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
+    return Request(_RTM_GETLINK, 0, body, f"look at interface number {index}")
 
 
 @dataclass(frozen=True, slots=True)

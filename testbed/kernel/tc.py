@@ -8,16 +8,8 @@ from __future__ import annotations
 
 import struct
 
-from testbed.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Request,
-    attribute,
-    nested,
-    text,
-    u32,
-)
+from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request
+from testbed.kernel.netlink_codec import attribute, nested, text, u32
 
 RTM_NEWQDISC = 36
 RTM_DELQDISC = 37

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ def make_link() -> None:
             ),
             links.change(11, up=True),
         )
+        kernel.settle((10, 11))
 
 
 @dataclass
@@ -64,11 +66,16 @@ class Running:
     pid: int
     control: socket.socket
     raw: socket.socket
+    last: PacketSocket
 
     def send(self, *frames: bytes) -> None:
-        """Put frames on the link."""
+        """Put frames on the link and wait until they have arrived at its other end."""
         for data in frames:
             self.raw.send(data)
+        arrived = 0
+        while arrived < len(frames):
+            assert select.select([self.last], [], [], 30)[0], "the frames do not arrive"
+            arrived += len(self.last.receive_many())
 
     def say(self, **message: Any) -> None:
         """Send a message to the process."""
@@ -94,6 +101,7 @@ def capturing(
     output: int, window_s: float = 1.0, other_end: int | None = None
 ) -> Iterator[Running]:
     """Capture in a forked child, as a lab does; the child drops ``other_end`` of its pipe."""
+    last = PacketSocket("b")  # opened first, it is handed each frame after the others
     sources = [("home/a", PacketSocket("a")), ("ce/b", PacketSocket("b"))]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
@@ -110,10 +118,10 @@ def capturing(
     theirs.close()
     for _, source in sources:
         source.close()
-    with ours, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+    with ours, last, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
         raw.bind(("a", 0))
         ours.settimeout(30)
-        yield Running(pid, ours, raw)
+        yield Running(pid, ours, raw, last)
 
 
 def read(path: Path, *, partial_end: bool = False) -> tuple[list[Packet], PcapngReader]:
@@ -142,17 +150,17 @@ def test_everything_is_written_in_order_and_the_end_is_told(tmp_path: Path) -> N
     path = tmp_path / "lab.pcapng"
 
     def work(running: Running) -> dict[str, Any]:
-        running.send(*(frame(number, number) for number in range(1, 1001)))
+        running.send(*(frame(number, number) for number in range(1, 301)))
         return running.ask("stop")
 
     answer = to_file(path, work)
-    assert answer == {"done": "stop", "packets": 2000, "lost": 0, "error": None}
+    assert answer == {"done": "stop", "packets": 600, "lost": 0, "error": None}
     packets, reader = read(path)
     assert [i.name for i in reader.interfaces] == ["home/a", "ce/b"]
-    assert [(s.received, s.dropped) for s in reader.statistics] == [(1000, 0), (1000, 0)]
+    assert [(s.received, s.dropped) for s in reader.statistics] == [(300, 0), (300, 0)]
     for name, outgoing in (("home/a", True), ("ce/b", False)):
         seen = [packet for packet in packets if packet.interface.name == name]
-        assert [packet.data for packet in seen] == [frame(n, n) for n in range(1, 1001)]
+        assert [packet.data for packet in seen] == [frame(n, n) for n in range(1, 301)]
         assert all(packet.outgoing == outgoing for packet in seen)
     times = [packet.time_ns or 0 for packet in packets]
     assert times == sorted(times)
@@ -160,7 +168,7 @@ def test_everything_is_written_in_order_and_the_end_is_told(tmp_path: Path) -> N
     assert sorted(rows) == sorted(
         [name, f"0x{number:04x}", str(number + 8)]
         for name in ("home/a", "ce/b")
-        for number in range(1, 1001)
+        for number in range(1, 301)
     )
 
 
@@ -267,6 +275,7 @@ def test_interfaces_may_go_down_and_away(tmp_path: Path) -> None:
         with RouteSocket() as kernel:
             running.send(frame(1))
             kernel.run(links.change("b", up=False), links.change("b", up=True))
+            kernel.settle((10, 11))
             running.send(frame(2))
             kernel.run(links.delete("a"))
         return running.ask("stop")
@@ -279,11 +288,16 @@ def test_losses_are_counted(tmp_path: Path) -> None:
 
     def inside() -> dict[str, Any]:
         make_link()
+        last = PacketSocket("b")
         sources = [("ce/b", PacketSocket("b", buffer=4096))]
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
             raw.bind(("a", 0))
             for number in range(300):
                 raw.send(frame(number, 500))
+        arrived = 0
+        while arrived < 300:
+            assert select.select([last], [], [], 30)[0], "the frames do not arrive"
+            arrived += len(last.receive_many())
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         output = os.open(path, os.O_WRONLY | os.O_CREAT)
         ours.send(b'{"do": "stop"}')

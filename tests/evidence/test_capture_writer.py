@@ -24,6 +24,9 @@ from testbed.kernel.packet_socket import ETHERNET, RAW, Frame
 MS = 1_000_000
 START = 1_780_000_000 * 1_000 * MS
 WINDOW = 1000 * MS
+# Both ends told, or scapy would go and ask the host's network for them.
+ENDS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+LINK = Ether(**ENDS)
 CE = [("ce/lan", ETHERNET), ("ce/tun0", RAW), ("br/wan", ETHERNET)]
 
 
@@ -35,7 +38,7 @@ def ip_packet(number: int, ttl: int = 64) -> bytes:
 
 def on_ethernet(packet: bytes) -> bytes:
     """The packet in a frame."""
-    return bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=0x0800)) + packet
+    return bytes(Ether(**ENDS, type=0x0800)) + packet
 
 
 def frame(at_ms: int, data: bytes, *, outgoing: bool = False) -> Frame:
@@ -200,7 +203,7 @@ def test_sync_writes_everything_and_unseen_packets_once() -> None:
 def test_tunnelled_packets_are_found_by_their_own_key() -> None:
     session = Session()
     inner = IP(src="192.0.2.1", dst="192.0.2.2", id=9) / TCP(dport=80)
-    outer = Ether() / IPv6(src="2001:db8::1", dst="2001:db8::2", nh=4) / inner
+    outer = LINK / IPv6(src="2001:db8::1", dst="2001:db8::2", nh=4) / inner
     session.writer.add_frame(2, frame(10, bytes(outer)))
     session.writer.add_notice(
         notice(11, bytes(inner), "drop: source mismatch", "br"), START + 11 * MS
@@ -227,15 +230,15 @@ def test_the_end_writes_the_rest_and_the_counts() -> None:
 
 INNER = IP(src="192.0.2.1", dst="192.0.2.2", id=3) / UDP(sport=9) / b"x"
 FRAMES: list[tuple[ScapyPacket, int, list[ScapyPacket]]] = [
-    (Ether() / INNER, ETHERNET, [INNER]),
-    (Ether() / Dot1Q(vlan=5) / INNER, ETHERNET, [INNER]),
-    (Ether(type=0x88A8) / Dot1Q(vlan=5) / Dot1Q(vlan=6) / INNER, ETHERNET, [INNER]),
-    (Ether() / PPPoE(sessionid=1) / PPP() / INNER, ETHERNET, [INNER]),
+    (LINK / INNER, ETHERNET, [INNER]),
+    (LINK / Dot1Q(vlan=5) / INNER, ETHERNET, [INNER]),
+    (Ether(**ENDS, type=0x88A8) / Dot1Q(vlan=5) / Dot1Q(vlan=6) / INNER, ETHERNET, [INNER]),
+    (LINK / PPPoE(sessionid=1) / PPP() / INNER, ETHERNET, [INNER]),
     (INNER, RAW, [INNER]),
-    (Ether() / IPv6(nh=4) / INNER, ETHERNET, [IPv6(nh=4) / INNER, INNER]),
+    (LINK / IPv6(nh=4) / INNER, ETHERNET, [IPv6(nh=4) / INNER, INNER]),
     (IP(proto=4) / INNER, RAW, [IP(proto=4) / INNER, INNER]),
     (IP(proto=4, frag=10) / INNER, RAW, [IP(proto=4, frag=10) / INNER]),
-    (Ether(type=0x0806) / Raw(bytes(28)), ETHERNET, []),
+    (Ether(**ENDS, type=0x0806) / Raw(bytes(28)), ETHERNET, []),
     (INNER, 147, []),
 ]
 

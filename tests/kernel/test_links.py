@@ -10,7 +10,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from testbed.errors import KernelError
 from testbed.kernel import libc, links
-from testbed.kernel.netlink import message
+from testbed.kernel.netlink_codec import message
 from testbed.kernel.rtnl import RouteSocket
 from testbed.kernel.state import LinkState
 from tests.kernel.in_netns import here, in_new_network, new_network, show
@@ -150,6 +150,7 @@ def test_the_kernels_link_local_address_can_be_left_out() -> None:
                 links.change(11, up=True),
             )
             kernel.flush()
+            kernel.settle((10, 11))
         shown = show("ip", "-j", "-6", "addr", "show", "scope", "link")
         return {link["ifname"]: len(link["addr_info"]) for link in shown if link}
 
@@ -187,9 +188,10 @@ def test_the_dump_tells_what_ip_tells() -> None:
             kernel.queue(
                 links.bridge("br0", index=5, up=True),
                 links.veth(links.VethEnd("a", 10), links.VethEnd("b", 11), up=True, master=5),
-                links.change(11, mtu=1300, group=4),
+                links.change(11, mtu=1300, group=4, up=True),
             )
             kernel.flush()
+            kernel.settle((5, 10, 11))
             return kernel.links(), _links()
 
     ours, theirs = in_new_network(work)

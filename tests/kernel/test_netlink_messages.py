@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import KernelError, MissingFeatureError
-from testbed.kernel import netlink
+from testbed.kernel import netlink, netlink_codec
 from testbed.kernel.netlink import (
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
-    Message,
     Refusal,
     Request,
-    attribute,
-    message,
     parse_answer,
     refusal_error,
+)
+from testbed.kernel.netlink_codec import (
+    Message,
+    attribute,
+    message,
     split_attributes,
     split_messages,
 )
@@ -29,11 +31,12 @@ payloads = st.binary(max_size=40)
 
 def test_an_attribute_is_length_type_payload_and_padding() -> None:
     assert attribute(3, b"eth0\0") == struct.pack("=HH", 9, 3) + b"eth0\0\0\0\0"
-    assert netlink.u32(4, 1460) == struct.pack("=HHI", 8, 4, 1460)
-    assert netlink.u8(1, 7) == struct.pack("=HHB", 5, 1, 7) + b"\0\0\0"
-    assert netlink.u16(1, 7) == struct.pack("=HHH", 6, 1, 7) + b"\0\0"
-    assert netlink.nested(18, netlink.text(1, "x")) == struct.pack("=HHHH", 12, 0x8012, 6, 1) + (
-        b"x\0\0\0"
+    assert netlink_codec.u32(4, 1460) == struct.pack("=HHI", 8, 4, 1460)
+    assert netlink_codec.u8(1, 7) == struct.pack("=HHB", 5, 1, 7) + b"\0\0\0"
+    assert netlink_codec.u16(1, 7) == struct.pack("=HHH", 6, 1, 7) + b"\0\0"
+    inner = struct.pack("=HH", 6, 1) + b"x\0\0\0"
+    assert netlink_codec.nested(18, netlink_codec.text(1, "x")) == (
+        struct.pack("=HH", 12, 0x8012) + inner
     )
 
 

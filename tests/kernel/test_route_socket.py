@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import select
+import socket
 
 import pytest
 
@@ -120,6 +122,57 @@ def test_a_socket_stays_in_the_namespace_it_was_made_in() -> None:
     beyond, first = in_new_network(work)
     assert beyond == ["lo"]
     assert first == ["lo", "br0", "br1"]
+
+
+def test_settled_links_carry_the_very_first_frame() -> None:
+    def work() -> int:
+        with RouteSocket() as kernel:
+            carried = 0
+            for number in range(10, 70, 2):
+                near, far = f"a{number}", f"b{number}"
+                kernel.run(
+                    links.veth(links.VethEnd(near, number), links.VethEnd(far, number + 1)),
+                    links.change(number, up=True),
+                    links.change(number + 1, up=True),
+                )
+                kernel.settle((number, number + 1))
+                with (
+                    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender,
+                    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as receiver,
+                ):
+                    sender.bind((near, 0x88B5))
+                    receiver.bind((far, 0x88B5))
+                    sender.send(b"\xff" * 6 + bytes(6) + b"\x88\xb5" + bytes(50))
+                    carried += bool(select.select([receiver], [], [], 5)[0])
+            return carried
+
+    assert in_new_network(work) == 30
+
+
+def test_a_link_without_carrier_does_not_settle() -> None:
+    def work() -> str:
+        with RouteSocket("node r1") as kernel:
+            kernel.run(links.veth(links.VethEnd("a", 10), links.VethEnd("b", 11)))
+            kernel.run(links.change(10, up=True))
+            with pytest.raises(KernelError) as caught:
+                kernel.settle((10,), timeout_s=0.01)
+        return str(caught.value)
+
+    text = in_new_network(work)
+    assert text.startswith("node r1: interface a has no carrier after 0.01 s")
+    assert "hint: is the other end" in text
+
+
+def test_one_link_is_looked_at() -> None:
+    def work() -> tuple[bool, str]:
+        with RouteSocket() as kernel:
+            kernel.run(links.bridge("br0", index=7))
+            same = kernel.link(7) == next(link for link in kernel.links() if link.index == 7)
+            with pytest.raises(KernelError, match="look at interface number 99"):
+                kernel.link(99)
+            return same, kernel.link(1).name
+
+    assert in_new_network(work) == (True, "lo")
 
 
 def test_a_thousand_links_in_one_flush() -> None:

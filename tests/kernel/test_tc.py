@@ -12,7 +12,8 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from testbed.errors import KernelError, MissingFeatureError
 from testbed.kernel import links, tc
-from testbed.kernel.netlink import Request, message, split_attributes
+from testbed.kernel.netlink import Request
+from testbed.kernel.netlink_codec import message, split_attributes
 from testbed.kernel.rtnl import RouteSocket
 from tests.kernel.in_netns import in_new_network, run, show
 

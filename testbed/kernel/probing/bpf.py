@@ -12,7 +12,8 @@ import struct
 
 from testbed.errors import KernelError
 from testbed.kernel import tc
-from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, text, u32
+from testbed.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request
+from testbed.kernel.netlink_codec import attribute, text, u32
 from testbed.kernel.probing.context import Context
 
 _SYSTEM_CALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280}

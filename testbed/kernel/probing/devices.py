@@ -12,7 +12,8 @@ from pathlib import Path
 
 from testbed.errors import KernelError
 from testbed.kernel import libc
-from testbed.kernel.netlink import NetlinkSocket, Request, text
+from testbed.kernel.netlink import NetlinkSocket, Request
+from testbed.kernel.netlink_codec import text
 from testbed.kernel.probing.context import Context, Method
 
 _TUN = Path("/dev/net/tun")

@@ -10,7 +10,8 @@ import struct
 from ipaddress import ip_address
 
 from testbed.errors import KernelError
-from testbed.kernel.netlink import NLM_F_CREATE, NetlinkSocket, Request, attribute
+from testbed.kernel.netlink import NLM_F_CREATE, NetlinkSocket, Request
+from testbed.kernel.netlink_codec import attribute
 from testbed.kernel.probing.context import Context
 
 _NETLINK_XFRM = 6

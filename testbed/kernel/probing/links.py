@@ -6,7 +6,7 @@ import socket
 import struct
 
 from testbed.kernel import links
-from testbed.kernel.netlink import attribute, u8, u16, u32
+from testbed.kernel.netlink_codec import attribute, u8, u16, u32
 from testbed.kernel.probing.context import VETH, Context, Method
 
 _HERE, _THERE = "192.0.2.1", "192.0.2.2"

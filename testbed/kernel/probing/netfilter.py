@@ -11,7 +11,8 @@ import os
 import socket
 import struct
 
-from testbed.kernel.netlink import NLM_F_CREATE, NetlinkSocket, Request, attribute, nested, text
+from testbed.kernel.netlink import NLM_F_CREATE, NetlinkSocket, Request
+from testbed.kernel.netlink_codec import attribute, nested, text
 from testbed.kernel.probing.context import Context
 
 _NETLINK_NETFILTER = 12
