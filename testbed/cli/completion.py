@@ -135,7 +135,7 @@ def in_bash(run: Callable[[], None]) -> None:
     It hands over ``pc:eth0`` as three words and wants to be given only what follows the last
     colon; so words are joined before Typer sees them, and what it offers is cut afterwards.
     """
-    words, current = _joined(os.environ["COMP_WORDS"], int(os.environ["COMP_CWORD"]))
+    words, current = joined_at_colons(os.environ["COMP_WORDS"], int(os.environ["COMP_CWORD"]))
     os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = "\n".join(words), str(current)
     typed = words[current] if current < len(words) else ""
     cut = typed.rfind(":") + 1
@@ -148,7 +148,7 @@ def in_bash(run: Callable[[], None]) -> None:
             typer.echo(line[cut:])
 
 
-def _joined(text: str, current: int) -> tuple[list[str], int]:
+def joined_at_colons(text: str, current: int) -> tuple[list[str], int]:
     """The words of ``COMP_WORDS`` with those around colons made one, and the cursor's word."""
     words: list[str] = []
     cursor = 0
