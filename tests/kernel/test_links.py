@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -40,7 +39,6 @@ def test_a_veth_pair_has_each_end_where_and_as_asked() -> None:
         for namespace in (left, right):
             libc.setns(namespace)
             seen.append(_links())
-            os.close(namespace)
         return tuple(seen)
 
     middle, left, right = in_new_network(work)
