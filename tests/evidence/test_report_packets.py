@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6MLReport2,
+    ICMPv6ND_NS,
+    IPv6,
+    IPv6ExtHdrHopByHop,
+)
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from testbed.evidence import pcapng
 from testbed.evidence.pcapng_reader import PcapngError
+from testbed.evidence.report.frames import describe_frame
 from testbed.evidence.report.packets import PacketLine, choose, last_packets
 
 MACS = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
@@ -68,6 +76,35 @@ def test_housekeeping_is_left_out_unless_commented_or_asked_for(tmp_path: Path) 
     path.write_bytes(b"".join(blocks))
     assert [line.number for line in last_packets(path, 9)] == [2]
     assert [line.number for line in last_packets(path, 9, background=True)] == [1, 2]
+
+
+def test_what_is_left_out_is_what_the_description_calls_housekeeping(tmp_path: Path) -> None:
+    v6 = IPv6(src="fe80::1", dst="ff02::1")
+    frames = [
+        bytes(MACS / packet)
+        for packet in (
+            IP(src="192.0.2.1", dst="224.0.0.22", proto=2) / b"igmp",
+            IP(src="192.0.2.1", dst="192.0.2.2") / TCP(),
+            v6 / ICMPv6ND_NS(tgt="fe80::2"),
+            v6 / ICMPv6EchoRequest(),
+            v6 / IPv6ExtHdrHopByHop() / ICMPv6MLReport2(),
+            v6 / UDP(),
+            v6 / IP() / UDP(),
+            Dot1Q(vlan=1) / ARP(),
+            Dot1Q(vlan=1) / IP() / UDP(),
+        )
+    ]
+    blocks = [
+        pcapng.section_header(),
+        pcapng.interface_description("pc/eth0", pcapng.LINKTYPE_ETHERNET),
+        *(pcapng.enhanced_packet(0, 1, frame, len(frame)) for frame in frames),
+    ]
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(b"".join(blocks))
+    told = [not describe_frame(frame).background for frame in frames]
+    assert told == [False, True, False, True, False, True, True, False, True]
+    chosen = [line.number for line in last_packets(path, 9)]
+    assert chosen == [number for number, plain in enumerate(told, start=1) if plain]
 
 
 def test_a_capture_cut_short_is_read_to_its_end_and_damage_is_an_error(tmp_path: Path) -> None:
