@@ -80,6 +80,18 @@ class World:
                 for address in given.split():
                     kernel.queue(addresses.add_address(index, address, nodad=":" in address))
                 kernel.flush()
+        for node, interface in ((a, b), (b, a)):
+            self._await_carrier(node, interface)
+
+    def _await_carrier(self, node: str, interface: str) -> None:
+        """Until the kernel lets packets out: many links elsewhere on the machine can delay that."""
+        with self.inside(node), RouteSocket(node) as kernel:
+
+            def up() -> bool:
+                state = {link.name: link.operstate for link in kernel.links()}
+                return state[interface] == "up"
+
+            wait_until(up, f"the link {node} - {interface}", timeout=30)
 
     def route(self, node: str, destination: str, via: str) -> None:
         """A route of a node."""
