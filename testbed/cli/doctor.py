@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli.arguments import TOOLS, Json
-from testbed.cli.output import say_json
+from testbed.cli.output import Progress, say_json
 
 if TYPE_CHECKING:
     import pytest
@@ -37,7 +37,11 @@ def doctor(
     """
     from testbed.doctor import examine
 
-    report = examine(scenario_needs())
+    with Progress("examining this machine", moving=False) as progress:
+        progress("which scenarios there are, and what they need")
+        needs = scenario_needs()
+        progress("kernel, rights, programs")
+        report = examine(needs)
     if as_json:
         say_json(report.to_json())
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C (128 + SIGINT), as shells have it."""
 
 _GAP = "  "
+_WIPE = "\r\x1b[2K"
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -134,13 +136,14 @@ def duration(seconds: float) -> str:
 class Progress:
     """Shows what is being done: one changing line on a terminal, plain lines elsewhere.
 
-    Nothing is started before the first call, because a terminal's line has a thread and a lab is
-    forked off before it reports its first progress.
+    A ``moving`` line has a thread.  So it begins with the first call only, when a lab that is
+    coming up has been forked off already; where processes are forked later, it must stand still.
     """
 
-    def __init__(self, head: str) -> None:
-        self._head = head
+    def __init__(self, head: str, *, moving: bool = True) -> None:
+        self._head, self._moving = head, moving
         self._status: Status | None = None
+        self._shown = False
 
     def __enter__(self) -> Self:
         return self
@@ -154,22 +157,27 @@ class Progress:
         if self._status is not None:
             self._status.stop()
             self._status = None
+        if self._shown:
+            typer.echo(_WIPE, err=True, nl=False)
 
     def __call__(self, text: str) -> None:
         """Say what is being done now."""
         line = f"{self._head}: {text}"
         if not sys.stderr.isatty():
             tell(line)
-        elif self._status is not None:
-            self._status.update(_plain(line))
+        elif self._moving:
+            self._move(line)
         else:
-            from rich.console import Console
+            columns = shutil.get_terminal_size().columns
+            typer.echo(f"{_WIPE}{line[: columns - 1]}", err=True, nl=False)
+            self._shown = True
 
-            self._status = Console(stderr=True).status(_plain(line))
+    def _move(self, line: str) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        if self._status is None:
+            self._status = Console(stderr=True).status(Text(line))
             self._status.start()
-
-
-def _plain(line: str) -> Any:
-    from rich.text import Text
-
-    return Text(line)
+        else:
+            self._status.update(Text(line))
