@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any
 
@@ -35,13 +35,36 @@ _WORDS: dict[Any, str] = {
 }
 
 
-_HINTS: dict[type[Any], dict[str, Any]] = {}
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """An annotation taken apart once, because a lab has very many fields."""
+
+    choices: tuple[Any, ...]
+    items: tuple[_Hint, ...] = ()  # of a tuple: one for each item, or one for all
+    any_length: bool = False
+    plain: frozenset[type[Any]] = frozenset()  # exactly these types need no closer look
 
 
-def _hints(kind: type[Any]) -> dict[str, Any]:
+_HINTS: dict[type[Any], list[tuple[str, _Hint, Any]]] = {}
+
+
+def _hint(annotation: Any) -> _Hint:
+    if typing.get_origin(annotation) is tuple:
+        arguments = typing.get_args(annotation)
+        endless = arguments[-1] is Ellipsis
+        items = tuple(_hint(item) for item in (arguments[:1] if endless else arguments))
+        return _Hint((tuple,), items, endless)
+    union = isinstance(annotation, types.UnionType)
+    choices = typing.get_args(annotation) if union else (annotation,)
+    plain = {choice for choice in choices if choice is not str and not is_dataclass(choice)}
+    return _Hint(choices, plain=frozenset(plain | {int} if float in plain else plain))
+
+
+def _hints(kind: type[Any]) -> list[tuple[str, _Hint, Any]]:
+    """Name, annotation and default of every field."""
     if kind not in _HINTS:
         hints = typing.get_type_hints(kind)
-        _HINTS[kind] = {f.name: hints[f.name] for f in fields(kind)}
+        _HINTS[kind] = [(f.name, _hint(hints[f.name]), f.default) for f in fields(kind)]
     return _HINTS[kind]
 
 
@@ -53,21 +76,22 @@ def check_types(topology: Topology) -> Iterator[Problem]:
 def _fields(value: Any, path: str, place: Place | None) -> Iterator[Problem]:
     own = getattr(value, "place", None)
     place = own if isinstance(own, Place) else place
-    for name, hint in _hints(type(value)).items():
-        below = f"{path}.{name}" if path else name
-        yield from _check(getattr(value, name), hint, below, place)
+    for name, hint, default in _hints(type(value)):
+        held = getattr(value, name)
+        if held is not default and type(held) not in hint.plain:
+            yield from _check(held, hint, f"{path}.{name}" if path else name, place)
 
 
-def _check(value: Any, hint: Any, path: str, place: Place | None) -> Iterator[Problem]:
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if typing.get_origin(hint) is tuple:
+def _check(value: Any, hint: _Hint, path: str, place: Place | None) -> Iterator[Problem]:
+    if hint.items:
         yield from _check_tuple(value, hint, path, place)
-    elif not any(_is(value, choice) for choice in choices):
-        words = dict.fromkeys(_WORDS[choice] for choice in choices if choice is not type(None))
-        what = f"{_last(path)} must be {' or '.join(words)}, not {_shown(value)}"
+    elif not any(_is(value, choice) for choice in hint.choices):
+        wanted = (_WORDS[choice] for choice in hint.choices if choice is not type(None))
+        what = f"{_last(path)} must be {' or '.join(dict.fromkeys(wanted))}, not {_shown(value)}"
         yield Problem("wrong-type", what, path, place)
     elif isinstance(value, str):
-        yield from _check_text(value, path, place)
+        if not value.isascii():
+            yield from _check_text(value, path, place)
     elif is_dataclass(value):
         yield from _fields(value, path, place)
 
@@ -78,8 +102,7 @@ def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, int | float) if kind is float else isinstance(value, kind)
 
 
-def _check_tuple(value: Any, hint: Any, path: str, place: Place | None) -> Iterator[Problem]:
-    arguments = typing.get_args(hint)
+def _check_tuple(value: Any, hint: _Hint, path: str, place: Place | None) -> Iterator[Problem]:
     if not isinstance(value, tuple):
         what = f"{_last(path)} must be a tuple, not {_shown(value)}"
         tip = "write (one, two), not [one, two]"
@@ -88,14 +111,15 @@ def _check_tuple(value: Any, hint: Any, path: str, place: Place | None) -> Itera
         elif isinstance(value, dict):
             tip = 'write pairs: (("key", "value"), ...)'
         yield Problem("wrong-type", what, path, place, tip)
-    elif arguments[-1] is Ellipsis:
+    elif hint.any_length:
         for index, item in enumerate(value):
-            yield from _check(item, arguments[0], f"{path}{_label(item, index)}", place)
-    elif len(value) != len(arguments):
-        what = f"{_last(path)} must hold {len(arguments)} things, not {len(value)}"
+            if type(item) not in hint.items[0].plain:
+                yield from _check(item, hint.items[0], f"{path}{_label(item, index)}", place)
+    elif len(value) != len(hint.items):
+        what = f"{_last(path)} must hold {len(hint.items)} things, not {len(value)}"
         yield Problem("wrong-type", what, path, place)
     else:
-        for item, argument in zip(value, arguments, strict=True):
+        for item, argument in zip(value, hint.items, strict=True):
             yield from _check(item, argument, path, place)
 
 
