@@ -79,7 +79,7 @@ def capture(
         end = stream.finish()
     kept = f" in {write}" if write not in (None, "-") else ""
     lost = "the lab went down meanwhile" if end.lost is None else f"{end.lost} lost"
-    tell(f"{count(stream.packets, 'packet')}{kept}, {lost}")
+    tell(f"{count(stream.packets, 'packet')}{kept}" + (f", {lost}" if not end.trouble else ""))
     if end.trouble:
         raise LabError(f"the capture is incomplete: {end.trouble}", where=write)
 

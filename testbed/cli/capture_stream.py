@@ -28,6 +28,9 @@ _CHUNK = 1 << 16
 _HEAD = struct.Struct("=II")
 """Type and length of a block, in this machine's byte order: so our own writer has it."""
 
+_LAST_MOMENTS = 2.0
+"""Seconds in which a lab is gone after it has ended its captures."""
+
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
@@ -139,8 +142,19 @@ class CaptureStream:
         except ChannelClosedError:
             return End(None)
         except LabError:
-            return End(None)  # the capture had ended before it was asked to: its lab is ending
+            return self._ended_unasked()
         return End(int(told["lost"]), told["trouble"])
+
+    def _ended_unasked(self) -> End:
+        """The capture had ended before it was asked to: with its lab, or by itself?"""
+        self._channel.set_timeout(_LAST_MOMENTS)
+        try:
+            self._channel.receive()
+        except ChannelClosedError:
+            return End(None)
+        except TimeoutError:
+            pass
+        return End(None, "its writer has ended by itself; logs/lab.log of the record may say why")
 
     def _read(self) -> bytes:
         """The next bytes of the pipe; nothing at its end."""

@@ -17,11 +17,11 @@ from testbed.cli import (
     describe,
     doctor,
     inside,
+    judge,
     labs,
     look,
     mape,
     observe,
-    test_command,
 )
 from testbed.cli.output import DEBUG, INTERRUPTED, debugging, report, say
 from testbed.errors import TestbedError
@@ -57,7 +57,7 @@ def _start(
     """
 
 
-for _module in (labs, test_command, look, inside, capture, observe, change, describe, doctor, mape):
+for _module in (labs, judge, look, inside, capture, observe, change, describe, doctor, mape):
     _module.register(app)
 
 

@@ -169,3 +169,22 @@ def test_drops_are_told_beside_their_packets() -> None:
     assert "ethertype 0x9999 (20 bytes)" in line(bytes(Ether(type=0x9999) / (b"x" * 6)))
     assert "no IP packet" in line(b"short")
     assert json.dumps(line(b""))  # and nothing at all
+
+
+def test_a_writer_that_dies_is_no_quiet_end(pair_lab: Lab, start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "x.pcapng"
+    process = start("capture", pair_lab.name, "bob:eth0", "-f", "tcp port 9", "-w", file)
+    read_until(process.stderr, b"Ctrl-C ends it\n")
+    pair_lab.run("alice", ["sh", "-c", f"kill -9 {_writer(pair_lab)}"], check=True)
+    assert process.wait(30) == 1
+    told = read_until(process.stderr, b"where: .*\n").decode()
+    assert "error: the capture is incomplete: " in told
+    assert f"where: {file}" in told
+
+
+def _writer(lab: Lab) -> int:
+    """The pid, in the lab, of its capture writer: a fork of pid 1 that leads no service."""
+    listing = lab.run("alice", ["ps", "-e", "-o", "pid=", "-o", "comm="]).stdout
+    found = [int(line.split()[0]) for line in listing.splitlines() if "testbed-lab" in line]
+    (writer,) = [pid for pid in found if pid != 1]
+    return writer
