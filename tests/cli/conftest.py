@@ -50,6 +50,11 @@ def pair(name: str = "hosts") -> Topology:
     return lab.build()
 
 
+def plain(text: str) -> str:
+    """The text without colours and the like."""
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
+
+
 PAIR_YAML = """\
 name: hosts
 title: Two hosts on a cable
