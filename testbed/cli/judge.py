@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.arguments import LABS
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("test")(test)
+    app.command("test", rich_help_panel=LABS)(test)
 
 
 def test(

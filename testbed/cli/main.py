@@ -31,6 +31,7 @@ PROGRAM = "testbed"
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs are filled, and brackets are only brackets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -51,8 +51,8 @@ def calc(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="A rule of your own: ipv6=PREFIX,ipv4=PREFIX,ea=BITS"
-            "[,offset=6][,psid=N,psidlen=N][,br=ADDRESS].",
+            help="A rule of your own, as in ipv6=2400:4153:9400::/38,ipv4=180.26.176.0/20,ea=18; "
+            "more keys: offset (6 if not given), psid, psidlen, br.",
         ),
     ] = None,
     iid: Annotated[
