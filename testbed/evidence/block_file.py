@@ -7,8 +7,6 @@ import os
 import select
 import stat
 import struct
-from collections import deque
-from collections.abc import Iterable
 
 from testbed.errors import TestbedError
 from testbed.evidence.pcapng import ENHANCED_PACKET
@@ -37,19 +35,14 @@ class BlockFile:
 
     A regular file is written at once and never ends within a block: if the disk is full the file is
     cut back to its last whole block.  A pipe is written as its reader reads, without ever blocking.
-
-    Attributes:
-        packets: enhanced packet blocks written out in full.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self.packets = 0
-        self._waiting = bytearray()
-        self._done = 0  # bytes at the start of it that are written out
-        self._blocks: deque[tuple[int, bool]] = deque()  # length, is a packet: not yet written
-        self._partial = 0  # bytes of the first of them that are written out
+        self._taken = 0  # packets taken in
+        self._waiting = bytearray()  # begins with a block
+        self._done = 0  # bytes of it that are written out
         self._poll = select.poll()
         if not self.is_regular:
             self._poll.register(descriptor, select.POLLOUT)
@@ -68,12 +61,16 @@ class BlockFile:
         """True while so much waits for a slow reader that no more should be taken in."""
         return self.waiting > _HELD_LIMIT
 
-    def add(self, blocks: Iterable[bytes]) -> None:
-        """Take in blocks; :meth:`flush` writes them."""
-        for block in blocks:
-            self._waiting += block
-            is_packet = struct.unpack_from("=I", block)[0] == ENHANCED_PACKET
-            self._blocks.append((len(block), is_packet))
+    @property
+    def packets(self) -> int:
+        """Packet blocks written out in full."""
+        _, packets = self._beyond()
+        return self._taken - packets
+
+    def add(self, blocks: bytes, packets: int = 0) -> None:
+        """Take in whole blocks, so many of them packets; :meth:`flush` writes them."""
+        self._waiting += blocks
+        self._taken += packets
 
     def flush(self, timeout_s: float = 0.0) -> bool:
         """Write out: to a file everything, to a pipe what it takes within the time.
@@ -95,31 +92,40 @@ class BlockFile:
                             break
                         end = min(end, self._done + _PIPE_PORTION)
                     with view[self._done : end] as portion:
-                        self._account(os.write(self._descriptor, portion))
+                        self._done += os.write(self._descriptor, portion)
         except BlockingIOError:
             pass  # the reader's side made the shared pipe non-blocking
         except OSError as error:
             raise self._failure(error) from error
-        if self._done == len(self._waiting) or self._done > _PIPE_TRIM:
-            del self._waiting[: self._done]
+        if self._done == len(self._waiting):
+            self._waiting.clear()
             self._done = 0
+        elif self._done > _PIPE_TRIM:
+            whole, _ = self._beyond()
+            del self._waiting[:whole]
+            self._done -= whole
         return not self._waiting
 
-    def _account(self, written: int) -> None:
-        """Count what is written, and the packets in it."""
-        self._done += written
-        self._partial += written
-        while self._blocks and self._blocks[0][0] <= self._partial:
-            length, is_packet = self._blocks.popleft()
-            self._partial -= length
-            self.packets += is_packet
+    def _beyond(self) -> tuple[int, int]:
+        """Where the first block begins that is not written in full; packets from there on."""
+        at = 0
+        packets = 0
+        end: int | None = None
+        while at < len(self._waiting):
+            kind, size = struct.unpack_from("=II", self._waiting, at)
+            if end is None and at + size > self._done:
+                end = at
+            packets += end is not None and kind == ENHANCED_PACKET
+            at += size
+        return at if end is None else end, packets
 
     def _failure(self, error: OSError) -> CaptureFileError:
         if error.errno == errno.EPIPE:
             return ReaderGoneError("nobody reads the capture stream any more")
         if self.is_regular:
-            end = os.lseek(self._descriptor, 0, os.SEEK_CUR) - self._partial
-            os.ftruncate(self._descriptor, end)
+            whole, _ = self._beyond()
+            end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+            os.ftruncate(self._descriptor, end - (self._done - whole))
         return CaptureFileError(
             f"the capture could not be written: {error.strerror}",
             hint=_HINTS.get(error.errno or 0),

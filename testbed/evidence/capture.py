@@ -32,7 +32,7 @@ from testbed.kernel.packet_socket import PacketSocket
 _BUNCH = 256
 _MESSAGE_BYTES = 64 * 1024
 _LAST_FLUSH_S = 2.0
-_LINGER = 8  # a wait for frames to fall due is no shorter than this part of the window
+_LINGER = 8  # frames that fall due are written in bunches, this often in a window's time
 
 
 def run_capture(
@@ -66,7 +66,8 @@ class _Capture:
     ) -> None:
         self._sources = [source for _, source in sources]
         self._control = control
-        self._linger_s = window_s / _LINGER
+        self._linger_ns = round(window_s * 1_000_000_000) // _LINGER
+        self._next_take_ns = 0
         self._file = BlockFile(output)
         self._writer = CaptureWriter(
             [(label, source.link_type) for label, source in sources],
@@ -89,7 +90,7 @@ class _Capture:
             self._epoll.register(self._control.fileno(), select.EPOLLIN)
             self._watch_reader()
             self._listen(True)
-            self._file.add(self._writer.begin())
+            self._file.add(*self._writer.begin())
             self._write_out()
             while self._running:
                 self._turn()
@@ -110,8 +111,10 @@ class _Capture:
                 self._obey()
             elif events & (select.EPOLLERR | select.EPOLLHUP):
                 raise ReaderGoneError("nobody reads the capture stream any more")
-        if self._running:
-            self._file.add(self._writer.take(time.time_ns()))
+        now = time.time_ns()
+        if self._running and now >= self._next_take_ns:
+            self._next_take_ns = now + self._linger_ns
+            self._file.add(*self._writer.take(now))
             self._write_out()
 
     def _patience(self) -> float | None:
@@ -122,7 +125,7 @@ class _Capture:
         due = self._writer.next_due_ns()
         if due is None:
             return None
-        return max(self._linger_s, (due - time.time_ns()) / 1_000_000_000)
+        return max(0.0, (max(due, self._next_take_ns) - time.time_ns()) / 1_000_000_000)
 
     def _watch_reader(self) -> None:
         """Learn of the other end of a pipe being closed even while there is nothing to write."""
@@ -156,16 +159,14 @@ class _Capture:
     def _read(self, number: int) -> bool:
         """Take in a bunch of frames of one socket; False when it has no more."""
         frames = self._sources[number].receive_many(_BUNCH)
-        for frame in frames:
-            self._writer.add_frame(number, frame)
+        self._writer.add_frames(number, frames)
         return bool(frames)
 
     def _read_all(self, number: int) -> None:
         """Take in what a socket holds now; what comes meanwhile may stay there."""
         deadline = time.time_ns()
         while frames := self._sources[number].receive_many(_BUNCH):
-            for frame in frames:
-                self._writer.add_frame(number, frame)
+            self._writer.add_frames(number, frames)
             if frames[-1].time_ns > deadline:
                 break
 
@@ -200,7 +201,7 @@ class _Capture:
     def _sync(self) -> None:
         for number in range(len(self._sources)):
             self._read_all(number)
-        self._file.add(self._writer.take_all(time.time_ns()))
+        self._file.add(*self._writer.take_all(time.time_ns()))
         complete = self._file.flush(_LAST_FLUSH_S)
         self._answer("sync", None if complete else "the reader of the stream is too slow")
 
@@ -212,7 +213,7 @@ class _Capture:
             while self._read(number):
                 pass
         counts = [source.counts() for source in self._sources]
-        self._file.add(self._writer.finish(time.time_ns(), counts))
+        self._file.add(*self._writer.finish(time.time_ns(), counts))
         complete = self._file.flush(_LAST_FLUSH_S)
         self._answer("stop", None if complete else "the reader of the stream is too slow")
 

@@ -141,7 +141,7 @@ def enhanced_packet(
     size = 32 + kept + len(padding) + len(options)
     high, low = time_ns >> 32, time_ns & 0xFFFFFFFF
     head = _PACKET.pack(ENHANCED_PACKET, size, interface, high, low, kept, length)
-    return b"".join((head, data, padding, options, _LENGTH.pack(size)))
+    return b"%b%b%b%b%b" % (head, data, padding, options, _LENGTH.pack(size))
 
 
 def name_resolution(names: Mapping[str, str]) -> bytes:

@@ -22,6 +22,14 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from testbed.errors import KernelError
+from testbed.kernel.packet_batch import (
+    BATCH,
+    PACKET_AUXDATA,
+    SO_TIMESTAMPNS,
+    SOL_PACKET,
+    Received,
+    batch_of_thread,
+)
 from testbed.kernel.packet_filter import FilterProgram, attach, attach_nothing, compile_filter
 
 ETHERNET = 1
@@ -33,14 +41,11 @@ SNAP_LENGTH = 262_144
 RECEIVE_BUFFER = 32 * 1024 * 1024
 
 _ETH_P_ALL = 0x0003
-_IP_PROTOCOLS = frozenset({0x0800, 0x86DD})
+_IP_PROTOCOLS = frozenset({b"\x08\x00", b"\x86\xdd"})
 _ARPHRD_ETHER = 1
 _ARPHRD_LOOPBACK = 772
 _SIOCGIFHWADDR = 0x8927
-_SOL_PACKET = 263
 _PACKET_STATISTICS = 6
-_PACKET_AUXDATA = 8
-_SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
 _PACKET_OUTGOING = 4
 _CHECKSUM_NOT_READY = 0x08
@@ -48,10 +53,6 @@ _VLAN_VALID = 0x10
 _VLAN_TPID_VALID = 0x40
 _ETH_P_8021Q = 0x8100
 _ETHERNET_HEADER = 14
-
-_TIMESPEC = struct.Struct("@qq")
-_AUXDATA = struct.Struct("=IIIHHHH")
-_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_AUXDATA.size)
 
 
 class Frame(NamedTuple):
@@ -101,7 +102,7 @@ class PacketSocket:
         self._where = where or interface
         self._received = 0
         self._lost = 0
-        self._scratch = bytearray(snap_length)
+        self._snap_length = snap_length
         try:
             self.link_type, self._loopback = _link_type(interface)
             kind = socket.SOCK_RAW if self.link_type == ETHERNET else socket.SOCK_DGRAM
@@ -137,8 +138,8 @@ class PacketSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
         except PermissionError:  # only real root may pass the system's limit
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if program is not None:
             attach(self._socket, program)
         self._socket.bind((self.interface, _ETH_P_ALL))
@@ -168,26 +169,24 @@ class PacketSocket:
         An interface that goes down or away is no error: there is merely nothing more from it.
         """
         frames: list[Frame] = []
-        receive = self._socket.recvmsg_into
-        scratch = self._scratch
-        view = memoryview(scratch)
-        buffers = [scratch]
-        for _ in range(limit):
+        batch = batch_of_thread(self._snap_length)
+        while len(frames) < limit:
+            wanted = min(BATCH, limit - len(frames))
             try:
-                length, ancillary, _, address = receive(buffers, _ANCILLARY, socket.MSG_TRUNC)
-            except BlockingIOError:
-                break
+                count = batch.receive(self._socket.fileno(), wanted)
             except OSError as error:
                 if error.errno != errno.ENETDOWN:
                     raise self._error(error) from error
                 continue
-            outgoing = address[2] == _PACKET_OUTGOING
-            if self._loopback and outgoing:
-                continue  # it comes in again at once; libpcap shows it once as well
-            if self.link_type == RAW and address[1] not in _IP_PROTOCOLS:
-                continue  # nothing LINKTYPE_RAW could say
-            data = bytes(view[:length])
-            frames.append(_frame(data, length, outgoing, ancillary))
+            for packet in batch.packets(count):
+                outgoing = packet.packet_type == _PACKET_OUTGOING
+                if self._loopback and outgoing:
+                    continue  # it comes in again at once; libpcap shows it once as well
+                if self.link_type == RAW and packet.protocol not in _IP_PROTOCOLS:
+                    continue  # nothing LINKTYPE_RAW could say
+                frames.append(_frame(packet, outgoing))
+            if count < wanted:
+                break
         return frames
 
     def cease(self) -> None:
@@ -196,7 +195,7 @@ class PacketSocket:
 
     def counts(self) -> tuple[int, int]:
         """Frames that reached this socket since it was made, and how many of them were lost."""
-        packed = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        packed = self._socket.getsockopt(SOL_PACKET, _PACKET_STATISTICS, 8)
         received, lost = struct.unpack("=II", packed)  # reading sets the kernel's counts to zero
         self._received += received
         self._lost += lost
@@ -214,20 +213,10 @@ def _link_type(interface: str) -> tuple[int, bool]:
     return RAW, False
 
 
-def _frame(
-    data: bytes, length: int, outgoing: bool, ancillary: list[tuple[int, int, bytes]]
-) -> Frame:
-    time_ns = 0
-    pending = False
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC.unpack(payload)
-            time_ns = seconds * 1_000_000_000 + nanoseconds
-        elif level == _SOL_PACKET and kind == _PACKET_AUXDATA:
-            status, _, _, _, _, tci, tpid = _AUXDATA.unpack(payload)
-            pending = bool(status & _CHECKSUM_NOT_READY)
-            if status & _VLAN_VALID and len(data) >= _ETHERNET_HEADER:  # the tag was taken out
-                ether_type = tpid if status & _VLAN_TPID_VALID else _ETH_P_8021Q
-                data = data[:12] + struct.pack("!HH", ether_type, tci) + data[12:]
-                length += 4
-    return Frame(time_ns, outgoing, data, length, pending)
+def _frame(packet: Received, outgoing: bool) -> Frame:
+    data, length, status = packet.data, packet.length, packet.status
+    if status & _VLAN_VALID and len(data) >= _ETHERNET_HEADER:  # the kernel took the tag out
+        ether_type = packet.vlan_tpid if status & _VLAN_TPID_VALID else _ETH_P_8021Q
+        data = data[:12] + struct.pack("!HH", ether_type, packet.vlan_tci) + data[12:]
+        length += 4
+    return Frame(packet.time_ns, outgoing, data, length, bool(status & _CHECKSUM_NOT_READY))

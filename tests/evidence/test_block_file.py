@@ -28,10 +28,10 @@ def _fill(path: Path) -> tuple[str, int]:
     """Write until it fails; the error and the packets counted."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     file = BlockFile(descriptor)
-    file.add([HEAD])
+    file.add(HEAD)
     with pytest.raises(CaptureFileError) as caught:
         for _ in range(1000):
-            file.add([packet(1001)] * 7)
+            file.add(packet(1001) * 7, 7)
             file.flush()
     os.close(descriptor)
     return str(caught.value), file.packets
@@ -75,7 +75,7 @@ def test_a_closed_pipe_is_told() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     file = BlockFile(writing)
-    file.add([HEAD])
+    file.add(HEAD)
     with pytest.raises(ReaderGoneError):
         file.flush()
     os.close(writing)
@@ -84,9 +84,9 @@ def test_a_closed_pipe_is_told() -> None:
 def test_a_slow_reader_blocks_nobody_and_misses_nothing() -> None:
     reading, writing = os.pipe()
     file = BlockFile(writing)
-    file.add([HEAD])
+    file.add(HEAD)
     blocks = [packet(size) for size in range(3000)]
-    file.add(blocks)
+    file.add(b"".join(blocks), len(blocks))
     assert not file.flush()  # the pipe is full; nobody waits
     assert 0 < file.packets < 3000
     assert file.waiting > 4_000_000
@@ -112,7 +112,7 @@ def _read_to_end(descriptor: int, into: bytearray) -> None:
 def test_a_reader_that_stands_still_fills_us_up() -> None:
     reading, writing = os.pipe()
     file = BlockFile(writing)
-    file.add([packet(1 << 20)] * 18)
+    file.add(packet(1 << 20) * 18, 18)
     assert not file.flush()
     assert file.is_full
     os.close(reading)

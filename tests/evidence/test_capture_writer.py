@@ -16,7 +16,7 @@ from scapy.packet import Packet as ScapyPacket
 from scapy.packet import Raw
 
 from testbed.components.packet.digest import packet_key
-from testbed.evidence.capture_writer import CaptureWriter, Notice
+from testbed.evidence.capture_writer import Blocks, CaptureWriter, Notice
 from testbed.evidence.frame_layers import ip_length, ip_packets
 from testbed.evidence.pcapng_reader import Packet, PcapngReader
 from testbed.kernel.packet_socket import ETHERNET, RAW, Frame
@@ -56,17 +56,26 @@ class Session:
 
     def __init__(self, held_bytes: int = 1 << 26) -> None:
         self.writer = CaptureWriter(CE, window_ns=WINDOW, start_ns=START, held_bytes=held_bytes)
-        self.output = b"".join(self.writer.begin())
+        self.output = self.writer.begin().data
+
+    def add(self, interface: int, *frames: Frame) -> None:
+        """Frames are captured."""
+        self.writer.add_frames(interface, frames)
 
     def until(self, at_ms: int) -> list[Packet]:
         """Let time pass; all packets written until then."""
-        self.output += b"".join(self.writer.take(START + at_ms * MS))
-        return self.read()
+        return self._write(self.writer.take(START + at_ms * MS))
 
     def sync(self, at_ms: int) -> list[Packet]:
         """Everything is to be written now."""
-        self.output += b"".join(self.writer.take_all(START + at_ms * MS))
-        return self.read()
+        return self._write(self.writer.take_all(START + at_ms * MS))
+
+    def _write(self, blocks: Blocks) -> list[Packet]:
+        before = len(self.read())
+        self.output += blocks.data
+        packets = self.read()
+        assert len(packets) == before + blocks.packets
+        return packets
 
     def read(self) -> list[Packet]:
         """The packets written so far."""
@@ -80,9 +89,9 @@ def told(packets: list[Packet]) -> list[tuple[str, int, tuple[str, ...]]]:
 
 def test_frames_leave_in_order_of_time_once_the_window_has_passed() -> None:
     session = Session()
-    session.writer.add_frame(0, frame(30, on_ethernet(ip_packet(1))))
-    session.writer.add_frame(2, frame(10, on_ethernet(ip_packet(2))))
-    session.writer.add_frame(1, frame(20, ip_packet(3), outgoing=True))
+    session.add(0, frame(30, on_ethernet(ip_packet(1))))
+    session.add(2, frame(10, on_ethernet(ip_packet(2))))
+    session.add(1, frame(20, ip_packet(3), outgoing=True))
     assert session.until(1009) == []
     assert session.writer.next_due_ns() == START + 1010 * MS
     assert told(session.until(1025)) == [("br/wan", 10, ()), ("ce/tun0", 20, ())]
@@ -105,7 +114,7 @@ def test_any_arrival_within_the_window_comes_out_sorted_and_whole(
         (captured + late, (interface, captured)) for interface, captured, late in arrivals
     ):
         session.until(read_at)
-        session.writer.add_frame(interface, frame(captured_at, bytes(20)))
+        session.add(interface, frame(captured_at, bytes(20)))
     packets = session.until(5000)
     assert len(packets) == len(arrivals)
     times = [packet.time_ns or 0 for packet in packets]
@@ -115,10 +124,10 @@ def test_any_arrival_within_the_window_comes_out_sorted_and_whole(
 def test_a_notice_comments_the_packet_on_every_interface_of_its_node() -> None:
     session = Session()
     packet = ip_packet(7)
-    session.writer.add_frame(0, frame(10, on_ethernet(packet)))
-    session.writer.add_frame(1, frame(11, ip_packet(7, ttl=63), outgoing=True))
-    session.writer.add_frame(2, frame(12, on_ethernet(packet)))
-    session.writer.add_frame(0, frame(13, on_ethernet(ip_packet(8))))
+    session.add(0, frame(10, on_ethernet(packet)))
+    session.add(1, frame(11, ip_packet(7, ttl=63), outgoing=True))
+    session.add(2, frame(12, on_ethernet(packet)))
+    session.add(0, frame(13, on_ethernet(ip_packet(8))))
     session.writer.add_notice(notice(15, ip_packet(7, ttl=63)), START + 15 * MS)
     assert told(session.until(3000)) == [
         ("ce/lan", 10, ("drop: why",)),
@@ -132,7 +141,7 @@ def test_of_equal_packets_the_last_before_the_notice_is_meant() -> None:
     session = Session()
     data = on_ethernet(ip_packet(7))
     for at in (10, 100, 200):
-        session.writer.add_frame(0, frame(at, data))
+        session.add(0, frame(at, data))
     session.writer.add_notice(notice(120, data[14:]), START + 210 * MS)
     assert [comments for _, _, comments in told(session.until(3000))] == [(), ("drop: why",), ()]
 
@@ -141,7 +150,7 @@ def test_two_notices_of_equal_packets_comment_two_packets() -> None:
     session = Session()
     data = on_ethernet(ip_packet(7))
     for at in (10, 100):
-        session.writer.add_frame(0, frame(at, data))
+        session.add(0, frame(at, data))
     for at in (101, 102):
         session.writer.add_notice(notice(at, data[14:]), START + at * MS)
     assert [comments for _, _, comments in told(session.until(3000))] == [("drop: why",)] * 2
@@ -150,7 +159,7 @@ def test_two_notices_of_equal_packets_comment_two_packets() -> None:
 def test_two_reasons_for_one_packet_are_both_told() -> None:
     session = Session()
     data = on_ethernet(ip_packet(7))
-    session.writer.add_frame(0, frame(10, data))
+    session.add(0, frame(10, data))
     session.writer.add_notice(notice(11, data[14:], "first"), START + 11 * MS)
     session.writer.add_notice(notice(12, data[14:], "second"), START + 12 * MS)
     assert told(session.until(3000)) == [("ce/lan", 10, ("first", "second"))]
@@ -160,17 +169,17 @@ def test_a_frame_read_after_its_notice_is_commented_all_the_same() -> None:
     session = Session()
     data = on_ethernet(ip_packet(7))
     session.writer.add_notice(notice(50, data[14:]), START + 50 * MS)
-    session.writer.add_frame(0, frame(49, data))
-    session.writer.add_frame(0, frame(400, data))  # sent again later: not this one
+    session.add(0, frame(49, data))
+    session.add(0, frame(400, data))  # sent again later: not this one
     assert told(session.until(3000)) == [("ce/lan", 49, ("drop: why",)), ("ce/lan", 400, ())]
 
 
 def test_a_packet_nobody_captured_is_written_as_one_of_its_node() -> None:
     session = Session()
     packet = bytes(IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / Raw(bytes(400)))
-    session.writer.add_frame(0, frame(10, on_ethernet(ip_packet(1))))
+    session.add(0, frame(10, on_ethernet(ip_packet(1))))
     session.writer.add_notice(notice(20, packet), START + 20 * MS)
-    session.writer.add_frame(0, frame(2500, on_ethernet(ip_packet(2))))
+    session.add(0, frame(2500, on_ethernet(ip_packet(2))))
     assert told(session.until(900)) == []
     assert told(session.until(9000)) == [
         ("ce/lan", 10, ()),
@@ -192,7 +201,7 @@ def test_a_notice_of_a_node_that_is_not_captured_is_ignored() -> None:
 
 def test_sync_writes_everything_and_unseen_packets_once() -> None:
     session = Session()
-    session.writer.add_frame(0, frame(10, on_ethernet(ip_packet(1))))
+    session.add(0, frame(10, on_ethernet(ip_packet(1))))
     session.writer.add_notice(notice(20, ip_packet(2)), START + 20 * MS)
     expected = [("ce/lan", 10, ()), ("ce (dropped)", 20, ("drop: why",))]
     assert told(session.sync(21)) == expected
@@ -204,7 +213,7 @@ def test_tunnelled_packets_are_found_by_their_own_key() -> None:
     session = Session()
     inner = IP(src="192.0.2.1", dst="192.0.2.2", id=9) / TCP(dport=80)
     outer = LINK / IPv6(src="2001:db8::1", dst="2001:db8::2", nh=4) / inner
-    session.writer.add_frame(2, frame(10, bytes(outer)))
+    session.add(2, frame(10, bytes(outer)))
     session.writer.add_notice(
         notice(11, bytes(inner), "drop: source mismatch", "br"), START + 11 * MS
     )
@@ -214,15 +223,15 @@ def test_tunnelled_packets_are_found_by_their_own_key() -> None:
 def test_too_much_held_leaves_early_rather_than_fill_the_memory() -> None:
     session = Session(held_bytes=1000)
     for at in range(20):
-        session.writer.add_frame(0, frame(at, bytes(100)))
+        session.add(0, frame(at, bytes(100)))
     assert len(session.until(20)) == 10
 
 
 def test_the_end_writes_the_rest_and_the_counts() -> None:
     session = Session()
-    session.writer.add_frame(0, frame(10, on_ethernet(ip_packet(1))))
+    session.add(0, frame(10, on_ethernet(ip_packet(1))))
     counts = [(5, 2), (0, 0), (9, 9)]
-    session.output += b"".join(session.writer.finish(START + 20 * MS, counts))
+    session.output += session.writer.finish(START + 20 * MS, counts).data
     reader = PcapngReader(io.BytesIO(session.output))
     assert len(list(reader)) == 1
     assert [(s.received, s.dropped) for s in reader.statistics] == counts
