@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,20 @@ from testbed.lab import Lab
 _PROGRAM = Path(sys.executable).with_name("testbed")
 
 
-def in_bash(*words: str) -> list[str]:
-    """What bash would offer for the last of these words, by Typer's own script for it."""
-    script = subprocess.run(
+@cache
+def _script_for_bash() -> str:
+    return subprocess.run(
         [_PROGRAM, "--show-completion", "bash"],
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    ask = f"""{script}
+
+
+def in_bash(*words: str) -> list[str]:
+    """What bash would offer for the last of these words, by Typer's own script for it."""
+    ask = f"""{_script_for_bash()}
         COMP_WORDS=("$@")
         COMP_CWORD=$(($# - 1))
         _testbed_completion "$1"
