@@ -106,7 +106,7 @@ class Link:
     place: Place | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Topology:
     """A whole lab.  ``groups`` are boxes of the drawing: ``(title, node names)``."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from testbed.errors import Place, Problem, TopologyError
 from testbed.model.checks import (
@@ -52,21 +53,34 @@ _WHOLE = (
     faults.check_targets,
     groups.check_members,
 )
+# A topology never changes, so one that was found valid stays so.  Builder, finder and lab each make
+# sure of it, and only the first of them pays for it.
+_valid: WeakValueDictionary[int, Topology] = WeakValueDictionary()
+
 _PARTIAL = "these stand in the way of checking how the parts fit together; that comes next"
 
 
 def validate(topology: Topology) -> tuple[Problem, ...]:
     """Every problem of the topology, in the order of the author's file; empty when it is valid."""
+    if _valid.get(id(topology)) is topology:
+        return ()
     wrong_types = tuple(types.check_types(topology))
     if wrong_types:
         return in_order(wrong_types)
-    return in_order((*check_parts(topology), *check_whole(topology)))
+    problems = in_order((*_parts(topology), *check_whole(topology)))
+    if not problems:
+        _valid[id(topology)] = topology
+    return problems
 
 
 def check_parts(topology: Topology) -> tuple[Problem, ...]:
     """Problems of single parts; also right when other parts are missing."""
     wrong_types = tuple(types.check_types(topology))
-    return wrong_types or tuple(problem for check in _PARTS for problem in check(topology))
+    return wrong_types or _parts(topology)
+
+
+def _parts(topology: Topology) -> tuple[Problem, ...]:
+    return tuple(problem for check in _PARTS for problem in check(topology))
 
 
 def check_whole(topology: Topology) -> tuple[Problem, ...]:
