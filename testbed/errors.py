@@ -91,5 +91,9 @@ class KernelError(LabError):
     """The kernel refused an operation of the plan."""
 
 
+class KernelUnsupportedError(KernelError, MissingFeatureError):
+    """The kernel refused because it was built without, or cannot load, what was asked for."""
+
+
 class ServiceError(LabError):
     """A service did not start, did not become ready in time, or ended by itself."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from testbed.errors import KernelError, MissingFeatureError
+from testbed.errors import KernelError, KernelUnsupportedError
 from testbed.kernel.netlink_codec import (
     HEADER_BYTES,
     Message,
@@ -74,10 +74,6 @@ _HINTS = {
     errno.EHOSTUNREACH: "the gateway must be reachable through an interface that is up",
     errno.ENETDOWN: "set the interface up first",
 }
-
-
-class KernelUnsupportedError(KernelError, MissingFeatureError):
-    """The kernel refused because it was built without, or cannot load, what was asked for."""
 
 
 class Request(NamedTuple):
