@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         trouble.append("no JUnit file was written")
     for reason, count in sorted(tally.skips.items()):
         known = any(pattern.search(reason) for pattern in patterns)
-        print(f"skipped {count:4}  {'' if known else 'UNEXPECTED '}{reason}")
+        print(f"skipped {count:4}  {'UNEXPECTED ' if strict and not known else ''}{reason}")
         if strict and not known:
             trouble.append(f"skipped for a reason not in {expected_file}: {reason}")
     for line in trouble:

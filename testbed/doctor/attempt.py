@@ -26,6 +26,7 @@ from testbed.kernel import libc, mounts, namespaces, sysctl
 
 USER_NAMESPACE = "user namespace"
 NAMESPACES = "namespaces"
+ROOT_FOLDER = "root folder"
 MOUNTS = "mounts"
 SYS_VIEW = "sys view"
 OVERLAY = "overlay"
@@ -101,6 +102,8 @@ def _as_first_process(body: Callable[[], dict[str, str]]) -> dict[str, str]:
 
 def _inside(folder: Path) -> dict[str, str]:
     attempt = Attempt()
+    if not attempt.step(ROOT_FOLDER, _root_folder):
+        return attempt.results  # from here on it would be another machine's files
     if attempt.step(MOUNTS, lambda: mounts.private_lab_view(folder)):
         # A node's view: overlays, and a /sys of its own.
         attempt.results[SYS_VIEW] = ""
@@ -110,6 +113,18 @@ def _inside(folder: Path) -> dict[str, str]:
     attempt.step(IPV6, _ipv6)
     attempt.step(FORWARDING, lambda: sysctl.write("net.ipv4.ip_forward", "1"))
     return attempt.results
+
+
+def _root_folder() -> str | None:
+    """Entering a mount namespace, as a lab does for each node, leads out of a chroot."""
+    here = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = Path("/").stat()
+        libc.setns(here, libc.CLONE_NEWNS)
+        inside = os.path.samestat(before, Path("/").stat())
+    finally:
+        os.close(here)
+    return None if inside else "this is a chroot, and entering a node's mounts would leave it"
 
 
 def _node_view(attempt: Attempt, folder: Path) -> None:

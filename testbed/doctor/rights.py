@@ -112,7 +112,7 @@ def _in_container(refused: str) -> str:
 
 def _namespaces(machine: Machine, results: Results, root: Path) -> Capability:
     purpose = "every lab: networks, mounts and processes of its own"
-    for step in (attempt.USER_NAMESPACE, attempt.NAMESPACES, attempt.MOUNTS):
+    for step in (attempt.USER_NAMESPACE, attempt.NAMESPACES, attempt.ROOT_FOLDER, attempt.MOUNTS):
         if refused := results.get(step, ""):
             detail = f"{step}: {refused}"
             remedy = _namespace_remedy(step, machine, root)
@@ -124,6 +124,8 @@ def _namespaces(machine: Machine, results: Results, root: Path) -> Capability:
 
 
 def _namespace_remedy(step: str, machine: Machine, root: Path) -> str:
+    if step == attempt.ROOT_FOLDER:
+        return "run it outside the chroot, or enter the folder as containers do (pivot_root)"
     if step == attempt.USER_NAMESPACE or machine.user != 0:
         settings = root / "proc/sys"
         for key, closed, opened in (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from tests.doctor.test_facts import PLAIN
 
 STEPS = (
     attempt.NAMESPACES,
+    attempt.ROOT_FOLDER,
     attempt.MOUNTS,
     attempt.SYS_VIEW,
     attempt.OVERLAY,
@@ -84,6 +88,12 @@ def test_in_a_container_the_options_of_its_start_are_named() -> None:
     assert "--cap-add SYS_ADMIN" in found["namespaces"].remedy
 
 
+def test_a_chroot_is_told(tmp_path: Path) -> None:
+    found = _judge(PLAIN, {attempt.NAMESPACES: "", attempt.ROOT_FOLDER: "this is a chroot"})
+    assert found["namespaces"].state is State.NO
+    assert "pivot_root" in found["namespaces"].remedy
+
+
 def test_a_tun_device_closed_to_users(tmp_path: Path) -> None:
     device = tmp_path / "dev/net/tun"
     device.parent.mkdir(parents=True)
@@ -131,6 +141,30 @@ def test_the_real_attempt_goes_to_its_last_step_and_leaves_nothing(
     if not any(results.get(step) for step in (attempt.USER_NAMESPACE, attempt.NAMESPACES)):
         # What the kernel let us begin was carried through.
         assert set(STEPS) <= set(results)
+
+
+def test_a_real_chroot_is_seen_as_one() -> None:
+    """In a mount namespace of its own, before and after chroot(2)."""
+    code = (
+        "import json, os, sys\n"
+        "from testbed.kernel import libc, mounts, namespaces\n"
+        "from testbed.doctor import attempt\n"
+        "if os.geteuid() != 0: namespaces.become_root_of_user_namespace()\n"
+        "libc.unshare(libc.CLONE_NEWNS)\n"
+        "libc.mount('none', '/', None, libc.MS_REC | libc.MS_PRIVATE)\n"
+        "libc.mount('tmpfs', '/mnt', 'tmpfs')\n"
+        "os.mkdir('/mnt/proc')\n"
+        "libc.mount('/proc', '/mnt/proc', None, libc.MS_BIND | libc.MS_REC)\n"
+        "before = attempt._root_folder()\n"
+        "os.chroot('/mnt')\n"
+        "print(json.dumps([before, attempt._root_folder()]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if "may not make a user namespace" in done.stderr:
+        pytest.skip("this user may not make a user namespace")
+    before, inside = json.loads(done.stdout)
+    assert before is None
+    assert "chroot" in inside
 
 
 def test_an_attempt_that_cannot_be_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
