@@ -125,10 +125,12 @@ def _locate(wanted: str, folders: Sequence[Path]) -> Path:
 
 
 def _load(path: Path) -> Topology:
-    # Only now: the YAML reader takes longer to import than a topology.py takes to run.
+    if path.suffix == ".py":
+        return _load_python(path)
+    # Only now: the YAML reader takes longer to import than most topologies take to load.
     from testbed.model.files import load_topology
 
-    return _load_python(path) if path.suffix == ".py" else load_topology(path)
+    return load_topology(path)
 
 
 def _load_python(path: Path) -> Topology:
