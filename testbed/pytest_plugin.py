@@ -25,7 +25,8 @@ import pytest
 if TYPE_CHECKING:  # every pytest on the machine loads this plugin: it must cost nothing unused
     from testbed.model.topology import Topology
     from testbed.scenarios.evidence import Evidence
-    from testbed.scenarios.labs import KeptLab, ScenarioLab
+    from testbed.scenarios.labs import KeptLab
+    from testbed.scenarios.scenario_lab import ScenarioLab
     from testbed.scenarios.session import ScenarioRun
 
 _RUN: pytest.StashKey[ScenarioRun] = pytest.StashKey()
@@ -98,7 +99,11 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if any scenario ran in a lab."""
     if _RUN in session.config.stash:
-        run_of(session.config).finish()
+        run = run_of(session.config)
+        if run.scenarios:
+            from testbed.scenarios.reporting import write_run_report
+
+            run.report = write_run_report(run)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

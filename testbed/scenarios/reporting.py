@@ -34,7 +34,7 @@ from testbed.evidence.report.write import write_report
 from testbed.lab import read_events
 from testbed.scenarios import session
 from testbed.scenarios.evidence import File
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from testbed.scenarios.session import ScenarioRun
 
 _LAST_PACKETS = 30
@@ -64,7 +64,7 @@ def make_report(run: ScenarioRun) -> RunReport:
     return RunReport(
         run=_run(run),
         scenarios=tuple(_scenario(run, one) for one in run.scenarios.values()),
-        topologies=tuple(_views(run, records)),
+        topologies=tuple(_view(run, lab, records[lab.name]) for lab in run.labs),
         drops=group_drops(everything, meanings()),
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
@@ -187,19 +187,14 @@ def _last_packets(run: ScenarioRun, one: session.Scenario) -> PacketsEvidence | 
     return None
 
 
-def _views(run: ScenarioRun, records: dict[str, tuple[Record, ...]]) -> Iterable[TopologyView]:
-    """Each lab with its events; a drawing that would look the same is shown once."""
-    drawn: set[str] = set()
-    for lab in run.labs:
-        svg = draw_svg(lab.topology)
-        yield TopologyView(
-            name=lab.run_folder.name,
-            title=lab.topology.title,
-            svg="" if svg in drawn else svg,
-            records=records[lab.name],
-            events=_inside(run, lab.run_folder / "events.jsonl"),
-        )
-        drawn.add(svg)
+def _view(run: ScenarioRun, lab: ScenarioLab, records: tuple[Record, ...]) -> TopologyView:
+    return TopologyView(
+        name=lab.run_folder.name,
+        title=lab.topology.title,
+        svg=draw_svg(lab.topology),
+        records=records,
+        events=_inside(run, lab.run_folder / "events.jsonl"),
+    )
 
 
 def _captures(run: ScenarioRun, records: dict[str, tuple[Record, ...]]) -> Iterable[CaptureFile]:

@@ -18,7 +18,7 @@ from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
 from testbed.runs import new_run_folder
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class ScenarioRun:
         self.scenarios: dict[str, Scenario] = {}
         self.labs: list[ScenarioLab] = []
         self._left_up: list[ScenarioLab] = []
-        self._report: Path | None = None
+        self.report: Path | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -136,14 +136,6 @@ class ScenarioRun:
             Verdict(scenario.identity, scenario.outcome, scenario.seconds, scenario.why[:2000])
         )
 
-    def finish(self) -> None:
-        """Write the report, if any scenario ran."""
-        if not self.scenarios:
-            return
-        from testbed.scenarios.reporting import write_run_report
-
-        self._report = write_run_report(self)
-
     def closing_lines(self) -> list[str]:
         """What to tell at the end."""
         lines = []
@@ -154,8 +146,8 @@ class ScenarioRun:
                 f"    testbed shell {lab.name} NODE        ({nodes})",
                 f"    testbed down {lab.name}              when you are done",
             ]
-        if self._report is not None:
-            lines.append(f"report: {self._report}")
+        if self.report is not None:
+            lines.append(f"report: {self.report}")
         return lines
 
 

@@ -58,9 +58,10 @@ def _leave_the_host(spec: LabSpec, boot: Channel, owner: int) -> NoReturn:
         if os.fork() == 0:
             libc.set_process_name("testbed-lab")
             run(spec, boot, listener, owner, limits)
-    except BaseException as error:  # noqa: BLE001  # a forked child must never return
+    except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)
-    os._exit(0)
+    finally:
+        os._exit(0)
 
 
 def _unshare() -> None:
@@ -87,6 +88,9 @@ def _detach(run_folder: Path, keep: set[int]) -> None:
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    # Whatever the owner had made of these (pytest captures them) is not for us.
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     kept = sorted({0, 1, 2, *keep})
     for low, high in zip(kept, [*kept[1:], 1 << 20], strict=True):
         os.closerange(low + 1, high)

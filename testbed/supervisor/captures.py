@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -166,9 +165,10 @@ class Captures:
             window = _STREAM_WINDOW if streaming else _FILE_WINDOW
             run_capture(sources, output, control, window_s=window)
             status = 0
-        except BaseException as error:  # noqa: BLE001  # a forked child must never return
-            traceback.print_exception(error, file=sys.stderr)
-        os._exit(status)
+        except BaseException:  # noqa: BLE001  # told in the lab's log; a child must never return
+            traceback.print_exc()
+        finally:
+            os._exit(status)
 
     def _tell_of_drops(self, running: _Running) -> None:
         """The writer comments the packets that components say they have dropped."""

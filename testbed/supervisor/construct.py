@@ -40,6 +40,7 @@ def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress)
     Raises:
         KernelError: the kernel refused one; the lab must then be ended.
     """
+    operations = list(operations)
     for kind, group in groupby(operations, key=_phase):
         batch = list(group)
         if kind == "nodes":
@@ -54,6 +55,23 @@ def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress)
             if kind == "configuration":
                 progress("configuring addresses and routes")
             _configure(batch, nodes)
+    settle((port for cable in operations for port in _ports([cable])), nodes)
+
+
+def settle(ports: Iterable[Port], nodes: Nodes) -> None:
+    """Wait until these interfaces carry packets; both ends of their cables must be up.
+
+    Raises:
+        KernelError: one of them has no carrier.
+    """
+    by_node: dict[str, list[int]] = {}
+    for port in ports:
+        by_node.setdefault(port.node, []).append(port.index)
+    for node, indices in by_node.items():
+        with namespaces.inside_network(_network(nodes, node), nodes.home):
+            kernel = RouteSocket(node)
+        with kernel:
+            kernel.settle(indices)
 
 
 def _phase(operation: Operation) -> str:

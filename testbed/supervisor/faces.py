@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from typing import Any
 
@@ -32,7 +31,7 @@ def error_from_json(data: dict[str, Any]) -> TestbedError:
 def report_failure(boot: Channel, error: BaseException) -> None:
     """Tell the owner why the lab did not come up."""
     if not isinstance(error, TestbedError):
-        traceback.print_exception(error, file=sys.__stderr__)
+        traceback.print_exception(error)
         error = LabError(
             f"the lab's supervisor failed: {type(error).__name__}: {error}",
             hint="this is a defect of testbed; its traceback is in logs/lab.log of the run folder",

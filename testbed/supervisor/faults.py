@@ -14,7 +14,7 @@ from testbed.model import fault as model
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
 from testbed.plan.operations import AddAddress, AddRoute, MakeCable, Plan, Port, SetUp, Shape
-from testbed.supervisor.construct import request_of, shaping
+from testbed.supervisor.construct import request_of, settle, shaping
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
 from testbed.supervisor.services import Services
@@ -38,6 +38,8 @@ class Faults:
                 self._each(fault, self._cut)
             case model.RESTORE:
                 self._each(fault, self._restore)
+                if ":" not in fault.target:  # of a single end nobody knows whether the other is up
+                    settle(self._ports(fault.target), self._nodes)
             case model.IMPAIR:
                 for port in self._ports(fault.target):
                     self._impair(port, fault.impairment or Impairment())
@@ -145,5 +147,6 @@ class Faults:
             self._cut(port)
         for port in ports:
             self._restore(port)
+        settle(ports, self._nodes)
         for key in keys:
             await self._services.start(*self._services.find(key))

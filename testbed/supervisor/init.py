@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 import traceback
 from typing import Any, NoReturn
@@ -25,7 +24,7 @@ from testbed.supervisor.faces import error_to_json, report_failure
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
-from testbed.supervisor.requests import Requests
+from testbed.supervisor.requests import LabParts, Requests
 from testbed.supervisor.services import Services
 from testbed.supervisor.spec import LabSpec
 
@@ -35,11 +34,12 @@ def run(spec: LabSpec, boot: Channel, listener: socket.socket, owner: int, limit
     status = 1
     try:
         status = asyncio.run(LabInit(spec, boot, listener, owner, limits).live())
-    except BaseException as error:  # noqa: BLE001  # a forked child must never return
+    except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)
-    # The end of pid 1 ends every process of the lab, and with the last descriptors go the
-    # namespaces: there is nothing to clean up, and nothing that a crash could leave behind.
-    os._exit(status)
+    finally:
+        # The end of pid 1 ends every process of the lab, and with the last descriptors go the
+        # namespaces: there is nothing to clean up, and nothing that a crash could leave behind.
+        os._exit(status)
 
 
 class LabInit:
@@ -66,8 +66,21 @@ class LabInit:
         self.services = Services(self.nodes, self.journal, children, spec.run_folder, spec.name)
         self.captures = Captures(self.nodes, self.journal, children, spec.run_folder)
         self.faults = Faults(spec.plan, self.nodes, self.services, self.journal)
-        self.commands = Commands(self.nodes, self.journal, children, spec.name)
-        requests = Requests(self)
+        requests = Requests(
+            LabParts(
+                spec=spec,
+                nodes=self.nodes,
+                services=self.services,
+                captures=self.captures,
+                commands=Commands(self.nodes, self.journal, children, spec.name),
+                faults=self.faults,
+                journal=self.journal,
+                limits=self._limits,
+                seconds=self._seconds,
+                finish=self._stop_everything,
+                end=self.end,
+            )
+        )
         self._watch_owner(loop)
         try:
             await self._build()
@@ -91,22 +104,10 @@ class LabInit:
             self._reason = reason
             self._ended.set()
 
-    @property
-    def spec(self) -> LabSpec:
-        """What the lab was given."""
-        return self._spec
-
-    @property
-    def limits(self) -> str:
-        """What this user cannot have, if anything."""
-        return self._limits
-
-    @property
-    def seconds(self) -> float:
-        """How long the lab has lived."""
+    def _seconds(self) -> float:
         return time.monotonic() - self._started
 
-    async def finished(self) -> None:
+    async def _stop_everything(self) -> None:
         """Stop services and captures in order; the caller may answer before pid 1 ends."""
         await self.services.stop_all()
         await self.captures.stop_all()
@@ -144,7 +145,7 @@ class LabInit:
         topology = self._spec.topology
         self._listening = True
         self.journal.say(
-            LabUp(topology.name, len(topology.nodes), len(topology.links), self.seconds)
+            LabUp(topology.name, len(topology.nodes), len(topology.links), self._seconds())
         )
 
     def _progress(self, text: str) -> None:
@@ -199,7 +200,7 @@ class LabInit:
                 except TestbedError as error:
                     channel.send({"error": error_to_json(error)})
                 except (OSError, KeyError, ValueError, TypeError) as error:
-                    traceback.print_exception(error, file=sys.stderr)
+                    traceback.print_exception(error)
                     failure = LabError(f"{message.get('do')}: {type(error).__name__}: {error}")
                     channel.send({"error": error_to_json(failure)})
                 finally:
@@ -212,7 +213,7 @@ class LabInit:
 
     async def _finish(self) -> None:
         if self._reason == "terminated":
-            await self.finished()
+            await self._stop_everything()
         self.journal.say(LabDown(self._reason))
         self.journal.close()
 

@@ -75,10 +75,11 @@ def _become(node: str, network: int, mounts: int, command: Command, report: int)
         except OSError:
             os.chdir("/")
         os.execvpe(command.arguments[0], list(command.arguments), command.environment)  # noqa: S606
-    except BaseException as error:  # noqa: BLE001  # a forked child must never return
+    except BaseException as error:  # noqa: BLE001  # told to the parent; a child must never return
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         os.write(report, json.dumps({"error": text}).encode())
-    os._exit(127)
+    finally:
+        os._exit(127)
 
 
 def _take_descriptors(descriptors: tuple[int, ...]) -> None:

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 from testbed.errors import LabError
 from testbed.events import decode
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
+from testbed.supervisor.captures import Captures
 from testbed.supervisor.channel import Channel
+from testbed.supervisor.commands import Commands
+from testbed.supervisor.faults import Faults
+from testbed.supervisor.journal import Journal
+from testbed.supervisor.nodes import Nodes
+from testbed.supervisor.services import Services
+from testbed.supervisor.spec import LabSpec
 
-if TYPE_CHECKING:
-    from testbed.supervisor.init import LabInit
+
+@dataclass(frozen=True, slots=True)
+class LabParts:
+    """What requests work on: the parts of a lab, and how to end it.
+
+    ``limits`` is what this user cannot have; ``seconds`` how long the lab has lived; ``finish``
+    stops services and captures; ``end`` makes pid 1 end.
+    """
+
+    spec: LabSpec
+    nodes: Nodes
+    services: Services
+    captures: Captures
+    commands: Commands
+    faults: Faults
+    journal: Journal
+    limits: str
+    seconds: Callable[[], float]
+    finish: Callable[[], Awaitable[None]]
+    end: Callable[[str], None]
 
 
 class Requests:
     """The table of requests; each answers with one message unless it says otherwise."""
 
-    def __init__(self, lab: LabInit) -> None:
+    def __init__(self, lab: LabParts) -> None:
         self._lab = lab
         self._table = {
             "status": self._status,
@@ -53,7 +80,7 @@ class Requests:
             "title": lab.spec.topology.title,
             "run_folder": str(lab.spec.run_folder),
             "attached": lab.spec.attached,
-            "seconds": lab.seconds,
+            "seconds": lab.seconds(),
             "nodes": [
                 {"name": node.name, "role": node.role, "trouble": node.view_trouble}
                 for node in lab.nodes
@@ -138,6 +165,6 @@ class Requests:
 
     async def _down(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         del message
-        await self._lab.finished()
+        await self._lab.finish()
         self._lab.end("asked")
         channel.send({"ok": True})

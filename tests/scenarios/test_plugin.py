@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -127,8 +128,9 @@ def test_verdicts_are_events_of_the_lab(tiny: Path) -> None:
 def test_a_failed_lab_is_kept_on_request_and_can_be_entered(tiny: Path) -> None:
     done = _testbed(tiny, "test", "tiny", "--keep")
     assert done.returncode == 1
-    words = done.stdout.split()
-    name = words[words.index("lab") + 1]
+    found = re.search(r"lab (\S+) is left up", done.stdout)
+    assert found, done.stdout
+    name = found[1]
     try:
         assert f"testbed shell {name} NODE" in done.stdout
         assert name in running_labs()

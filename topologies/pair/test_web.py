@@ -3,7 +3,7 @@
 import pytest
 
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 
 pytestmark = pytest.mark.needs("curl")
 

@@ -9,7 +9,7 @@ import pytest
 
 from testbed.lab_command import CommandResult
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import CE_ADDRESS, PSID, access_log, ports_of, wire
 from topologies.v6plus.topology import BR_ADDRESS, DNS, IPERF, SHARED_IPV4, WWW, WWW6, WWW_V6
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import PSID, ports_of, wire
 from topologies.v6plus.topology import SHARED_IPV4, WWW
 

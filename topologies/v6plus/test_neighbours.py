@@ -9,7 +9,7 @@ import pytest
 
 from testbed.model import Topology
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import CE_ADDRESS, PSID, ports_of, wire
 from topologies.v6plus.topology import BR_ADDRESS, SHARED_IPV4, topology
 

@@ -12,7 +12,7 @@ from testbed.errors import LabError
 from testbed.events import PortsExhausted, Record
 from testbed.model import Topology
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import PSID, ports_of
 from topologies.v6plus.topology import SHARED_IPV4, WWW, topology
 

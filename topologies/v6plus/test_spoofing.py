@@ -9,7 +9,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 
 from testbed.scenarios.evidence import Evidence
-from testbed.scenarios.labs import ScenarioLab
+from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import CE_ADDRESS, wire
 from topologies.v6plus.topology import BR_ADDRESS, SHARED_IPV4, WWW
 
