@@ -250,6 +250,7 @@ UNDERSTOOD_LINES = [
     "ip route add unreachable 2001:db8:dead::/48",
     "ip -6 route add default via 2001:db8::fe metric 9",
     "ip route add 2001:db8:2::/48 dev eth2",
+    "ip route add default via 2001:db8::fd metric 11",
     "ip route replace 10.0.0.0/8 via 192.0.2.252 dev eth1 metric 7",
     "ip -4 route add to 10.9.0.0/16 via inet 192.0.2.253 preference 3",
 ]

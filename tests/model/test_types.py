@@ -82,6 +82,27 @@ def test_the_nearest_place_is_used() -> None:
     assert problem.place == place
 
 
+def test_a_part_without_a_place_has_that_of_what_it_is_in() -> None:
+    """Only builders and files give places to everything; the author of plain objects may not."""
+    node_place, link_place = Place("lab.py", 1), Place("lab.py", 2)
+    node = Node(
+        "a",
+        routes=(Route(ip_network("10.0.0.0/8")),),
+        services=(Service("s", ()),),
+        place=node_place,
+    )
+    end = Interface("a", "x", mac="no", impairment=Impairment(loss=2.0))
+    link = Link("l", (end, Interface("a", "lo")), place=link_place)
+    problems = validate(Topology("lab", nodes=(node,), links=(link,)))
+    assert {problem.code: problem.place for problem in problems} == {
+        "route-without-target": node_place,
+        "empty-command": node_place,
+        "bad-mac": link_place,
+        "bad-impairment": link_place,
+        "reserved-name": link_place,
+    }
+
+
 def test_no_value_is_shown() -> None:
     """It may be a secret."""
     service = Service("ike", ("ike",), secrets=(b"correct-horse",))  # type: ignore[arg-type]
