@@ -1,0 +1,13 @@
+"""What can go wrong with a guest."""
+
+from __future__ import annotations
+
+from testbed.errors import TestbedError
+
+
+class GuestError(TestbedError):
+    """A guest could not be started, or ended before its command did."""
+
+
+class GuestKernelError(GuestError):
+    """The guest kernel is not there and cannot be made; the hint says what would help."""

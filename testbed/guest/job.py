@@ -1,0 +1,40 @@
+"""What a guest is to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RUN_FOLDER = "/run/testbed-guest"
+"""Where the run folder lies inside, unless told otherwise: the same for every run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command, its environment and working folder, and where it finds the run folder.
+
+    The environment is added to a small fixed one (``PATH``, ``HOME``, ``LANG``); nothing else of
+    the host's comes in.  The command is root in the guest.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "/"
+    run_folder: str = RUN_FOLDER
+
+    def to_json(self) -> dict[str, Any]:
+        """For the way into the guest."""
+        return {**asdict(self), "environment": dict(self.environment)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Job:
+        """The inverse of :meth:`to_json`."""
+        return cls(**{**value, "arguments": tuple(value["arguments"])})
+
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        """Everything that the command finds in its environment."""
+        fixed = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "USER": "root", "TERM": "dumb"}
+        return {**fixed, **self.environment}

@@ -1,0 +1,69 @@
+"""What the host has to give for a guest to start: a control folder, memory, a fixed layout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from testbed.guest import inside
+from testbed.guest.console import UML_FOLDER
+from testbed.guest.errors import GuestError
+from testbed.guest.machine import Machine, command_line
+
+_MEMORY_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
+_SPARE_MB = 64
+
+
+def lay_control_folder(control: Path) -> None:
+    """Make the folder in which the guest's kernel runs, with links to what it starts first."""
+    clear_control_folder(control)
+    control.mkdir(parents=True, exist_ok=True)
+    (control / "python").symlink_to(os.path.realpath(sys.executable))
+    (control / "inside.py").symlink_to(os.path.realpath(inside.__file__))
+
+
+def clear_control_folder(control: Path) -> None:
+    """Remove all of it but the kernel's own output."""
+    for name in ("python", "inside.py"):
+        (control / name).unlink(missing_ok=True)
+    shutil.rmtree(control / UML_FOLDER, ignore_errors=True)
+
+
+def memory_folder(megabytes: int) -> str:
+    """A folder with room for the guest's memory, which is an unlinked file there.
+
+    Raises:
+        GuestError: there is none.
+    """
+    rooms = {folder: shutil.disk_usage(folder).free >> 20 for folder in _MEMORY_FOLDERS}
+    for folder, room in rooms.items():
+        if room >= megabytes + _SPARE_MB:
+            return str(folder)
+    listed = ", ".join(f"{folder} {room} MB" for folder, room in rooms.items())
+    raise GuestError(
+        f"there is no room for a guest's {megabytes} MB of memory (free: {listed})",
+        hint="give the guest less memory, or make room",
+    )
+
+
+def arguments(binary: Path, machine: Machine) -> list[str]:
+    """What to execute: the kernel, which ends with us and leaves no core file."""
+    fixed = ["setarch", "--addr-no-randomize"] if layout_can_be_fixed() else []
+    words = ["prlimit", "--core=0", "setpriv", "--pdeathsig=KILL", *fixed]
+    return [*words, str(binary), *command_line(machine)]
+
+
+@cache
+def layout_can_be_fixed() -> bool:
+    """May the kernel's process lie at the same addresses every time?  Some containers forbid it.
+
+    Where it may not, the size of the guest's memory varies by what the host's kernel draws.
+    """
+    answer = subprocess.run(
+        ["setarch", "--addr-no-randomize", "true"], capture_output=True, check=False
+    )
+    return answer.returncode == 0

@@ -1,0 +1,102 @@
+"""What kind of machine a guest is, and the kernel command line that makes it so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from testbed.guest.errors import GuestError
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+"""When virtual time begins, unless told otherwise."""
+
+CONTROL = "/proc/self/cwd"
+"""The control folder as everybody in the guest's kernel can name it: it is the working folder of
+the kernel's own process.  So the command line, from which the kernel's random pool is fed, is the
+same for every run, and no path of the host comes in by it."""
+
+RUN = f"{CONTROL}/.."
+"""The run folder: the control folder lies in it."""
+
+_LINK = 0
+"""The descriptor that leads to the host."""
+
+_BEFORE_1970 = "virtual time cannot begin before 1970"
+_SEEDS = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualClock:
+    """A clock that moves only while everybody waits, and then at once to where the first wait ends.
+
+    ``start`` is what it shows when the machine comes up.
+    """
+
+    start: datetime = START
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None:
+            raise GuestError(
+                f"{self.start} is no moment without a time zone",
+                where="start of virtual time",
+                hint="add one, for example +00:00",
+            )
+        if self.start_ns < 0:
+            raise GuestError(_BEFORE_1970, where=str(self.start))
+
+    @property
+    def start_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        since = self.start - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A guest's memory, clock and randomness.
+
+    ``clock`` is None for real time.  With a ``seed`` (0 to 2^64 - 1) the kernel's random numbers
+    are a function of it; without, they come from the host.
+    """
+
+    memory_mb: int = 1024
+    clock: VirtualClock | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory_mb < 64:
+            raise GuestError(f"a guest of {self.memory_mb} MB cannot boot", hint="give it 64 MB")
+        if self.seed is not None and not 0 <= self.seed < _SEEDS:
+            raise GuestError(f"{self.seed} is no seed", hint="choose one from 0 to 2^64 - 1")
+
+
+def command_line(machine: Machine) -> tuple[str, ...]:
+    """The arguments of the kernel; the same for equal machines, wherever they run."""
+    return (
+        f"mem={machine.memory_mb}M",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        f"hostfs_rw={RUN}",
+        f"hostlink={_LINK}",
+        "con=null",
+        "con0=null,fd:1",
+        # The jitter entropy source measures how long computing takes; under the virtual clock it
+        # takes no time, and its self-test would never end.
+        "initcall_blacklist=jent_mod_init",
+        "quiet",
+        "umid=guest",
+        "uml_dir=uml/",
+        *_clock(machine.clock),
+        *(() if machine.seed is None else (f"tt-seed={machine.seed}",)),
+        f"init={CONTROL}/python",
+        # What follows are init's arguments.
+        *("--", "-I", "-S", "-B", f"{CONTROL}/inside.py"),
+    )
+
+
+def _clock(clock: VirtualClock | None) -> tuple[str, ...]:
+    if clock is None:
+        return ()
+    return ("time-travel=inf-cpu", f"time-travel-start={clock.start_ns}")
