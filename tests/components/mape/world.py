@@ -6,6 +6,7 @@ namespaces, and everything is gone when it ends.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -27,6 +28,13 @@ from testbed.kernel.tun import NODE
 from tests.waiting import wait_until
 
 _READY_WITHIN_S = 20.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """In a daemon to be: end with the test's process, however that ends, and leave nothing."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def require_tun() -> None:
@@ -128,7 +136,9 @@ class Daemon:
         environment = {**os.environ, "NOTIFY_SOCKET": notify, "PYTHONUNBUFFERED": "1"}
         environment.pop("TESTBED_EVENTS_FD", None)
         with world.inside(node), self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=err, env=environment, preexec_fn=_end_with_parent
+            )
 
     def events(self) -> list[Event]:
         """All events so far."""
