@@ -193,8 +193,8 @@ class _Build:
             binary.stat().st_size,
             kernel_cache.digest(binary),
             self._compiled,
-            round(_children_cpu() - cpu, 1),
-            round(time.monotonic() - began, 1),
+            round(_children_cpu() - cpu, 2),
+            round(time.monotonic() - began, 2),
         )
         text = json.dumps(manifest.to_json(), indent=2) + "\n"
         (ready / kernel_cache.MANIFEST).write_text(text, encoding="utf-8")
