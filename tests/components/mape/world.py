@@ -137,7 +137,11 @@ class Daemon:
         environment.pop("TESTBED_EVENTS_FD", None)
         with world.inside(node), self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=err, env=environment, preexec_fn=_end_with_parent
+                command,
+                stdout=out,
+                stderr=err,
+                env=environment,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has one thread
             )
 
     def events(self) -> list[Event]:
