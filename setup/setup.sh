@@ -2,14 +2,18 @@
 # Sets this checkout up: Debian packages, then .venv.  Every target of the Makefile that needs
 # them runs this first; when nothing is to be done it takes a fraction of a second.
 #
-#     setup.sh [bench]     with `bench` also the peers that `make bench` measures against
+#     setup.sh [EXTRA...]     also the packages of debian-packages-EXTRA.txt (bench, ...)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=setup/lib.sh
 . setup/lib.sh
 
 lists=(setup/debian-packages.txt)
-if [ "${1:-}" = bench ]; then lists+=(setup/debian-packages-bench.txt); fi
+for extra in "$@"; do
+    list=setup/debian-packages-$extra.txt
+    [ -f "$list" ] || fail "there is no $list"
+    lists+=("$list")
+done
 
 # Looked at before anything is written, so that a user who may only read this checkout can use it.
 missing=$(missing_rows "${lists[@]}")

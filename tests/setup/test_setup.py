@@ -39,6 +39,8 @@ def test_bench_asks_for_its_own_packages_as_well(machine: FakeMachine) -> None:
     assert "rival" not in machine.read("installed")
     assert machine.run(*SETUP, "bench").status == 0
     assert "rival" in machine.read("installed")
+    result = machine.run(*SETUP, "bensh")
+    assert (result.status, result.errors.count("debian-packages-bensh.txt")) == (1, 1)
 
 
 def test_without_rights_the_environment_is_built_all_the_same(machine: FakeMachine) -> None:
