@@ -83,6 +83,7 @@ class Lab:
         if problems:
             raise TopologyError(topology.name, problems)
         chosen = name or topology.name
+        channels.check_name(chosen)
         folder = (run_folder or new_run_folder(chosen)).resolve()
         _prepare(folder, topology)
         plan = make_plan(topology)
@@ -140,6 +141,7 @@ class Lab:
         finally:
             if self._boot is not None:
                 self._boot.close()
+            boot.reap()
 
     @property
     def pid(self) -> int:

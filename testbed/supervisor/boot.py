@@ -1,8 +1,9 @@
 """Bringing a lab's supervisor into the world: fork, own namespaces, pid 1.
 
-The owner forks a process that claims the lab's name, leaves the host's namespaces (through a user
-namespace if it is not root) and forks once more: that child is pid 1 of the lab.  Nothing is
-executed anew, so a small lab is up in tens of milliseconds.
+The owner forks pid 1 of the lab; it claims the lab's name and leaves the host's other namespaces.
+Who is not really root cannot do that himself: there a first child leaves them all (through a user
+namespace if need be) and forks once more.  Nothing is executed anew, so a small lab is up in tens
+of milliseconds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,51 +26,104 @@ from testbed.supervisor.faces import report_failure
 from testbed.supervisor.init import run
 from testbed.supervisor.spec import LabSpec
 
-_NAMESPACES = (
-    libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWPID | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
-)
+_NAMESPACES = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
+_children: set[int] = set()
+"""Supervisors that this process forked itself and has yet to reap."""
 
 
 def start(spec: LabSpec) -> Channel:
-    """Start a lab's supervisor; it reports its progress over the returned channel."""
+    """Start a lab's supervisor; it reports its progress over the returned channel.
+
+    Raises:
+        LabError: its namespaces cannot be made.
+    """
+    reap()
     ours, theirs = Channel.pair()
     owner = os.pidfd_open(os.getpid())
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        pid = os.fork()
-        if pid == 0:
-            _leave_the_host(spec, theirs, owner)
+        with _explained():
+            try:
+                _children.add(_fork_first(spec, theirs, owner))
+            except PermissionError:
+                os.waitpid(_fork_twice(spec, theirs, owner), 0)
+    except BaseException:
+        ours.close()
+        raise
     finally:
         os.close(owner)
-    theirs.close()
-    os.waitpid(pid, 0)  # it only makes the lab's pid 1 and ends
+        theirs.close()
     return ours
 
 
-def _leave_the_host(spec: LabSpec, boot: Channel, owner: int) -> NoReturn:
+def reap() -> None:
+    """Take note of supervisors that have ended, so that none stays in the host's process table."""
+    for pid in tuple(_children):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid  # not ours: this process was forked from the one that started it
+        if ended:
+            _children.discard(pid)
+
+
+def _fork_first(spec: LabSpec, boot: Channel, owner: int) -> int:
+    """The child is pid 1 from the beginning. Returns its pid; PermissionError for who may not."""
+    with namespaces.next_child_in_new_processes():
+        pid = os.fork()
+        if pid == 0:
+            _be_child(spec, boot, owner, _live_as_first)
+    return pid
+
+
+def _fork_twice(spec: LabSpec, boot: Channel, owner: int) -> int:
+    """Everybody's way. Returns the pid of the child that forks pid 1 and ends."""
+    pid = os.fork()
+    if pid == 0:
+        _be_child(spec, boot, owner, _fork_as_user)
+    return pid
+
+
+_Life = Callable[[LabSpec, Channel, socket.socket, int], None]
+
+
+def _be_child(spec: LabSpec, boot: Channel, owner: int, life: _Life) -> NoReturn:
     """In the first child. Never returns."""
     try:
         gc.freeze()  # what the owner made is the owner's to finalise
         os.setsid()
         _detach(spec.run_folder, keep={boot.fileno(), owner})
-        listener = channels.listen(spec.name)
-        limits = ""
-        if os.geteuid() != 0:
-            limits = namespaces.become_root_of_user_namespace()
-        _unshare()
-        if os.fork() == 0:
-            libc.set_process_name("testbed-lab")
-            run(spec, boot, listener, owner, limits)
+        life(spec, boot, channels.listen(spec.name), owner)
     except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)
     finally:
         os._exit(0)
 
 
-def _unshare() -> None:
-    try:
+def _live_as_first(spec: LabSpec, boot: Channel, listener: socket.socket, owner: int) -> None:
+    with _explained():
         libc.unshare(_NAMESPACES)
+    libc.set_process_name("testbed-lab")
+    run(spec, boot, listener, owner, "")
+
+
+def _fork_first_inside(spec: LabSpec, boot: Channel, listener: socket.socket, owner: int) -> None:
+    limits = ""
+    if os.geteuid() != 0:
+        limits = namespaces.become_root_of_user_namespace()
+    with _explained():
+        libc.unshare(_NAMESPACES | libc.CLONE_NEWPID)
+    if os.fork() == 0:
+        libc.set_process_name("testbed-lab")
+        run(spec, boot, listener, owner, limits)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what it means when a namespace is refused."""
+    try:
+        yield
     except OSError as error:
         raise LabError(
             f"cannot make the lab's namespaces: {error.strerror}",

@@ -7,8 +7,10 @@ left behind whatever happens, and the name itself tells whether a lab of that na
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
+import re
 import socket
 import struct
 from typing import Any
@@ -22,6 +24,19 @@ _MAX_DESCRIPTORS = 16
 
 class ChannelClosedError(LabError):
     """The other side of a channel is gone."""
+
+
+def check_name(lab: str) -> None:
+    """A lab's name is part of a socket's name and of a folder's.
+
+    Raises:
+        LabError: it cannot be.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", lab) is None:
+        raise LabError(
+            f"{lab!r} cannot be the name of a lab",
+            hint="letters, digits, '_', '.' and '-', a letter or digit first, at most 80",
+        )
 
 
 def socket_name(lab: str, uid: int) -> str:
@@ -118,6 +133,8 @@ def listen(lab: str) -> socket.socket:
         listener.bind(socket_name(lab, os.geteuid()))
     except OSError as error:
         listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise LabError(f"cannot listen for lab {lab!r}: {error.strerror}") from error
         raise LabExistsError(
             f"a lab named {lab!r} is up already",
             hint=f"use it (testbed exec {lab} NODE COMMAND), take it down (testbed down {lab}), "

@@ -44,10 +44,10 @@ def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress)
     for kind, group in groupby(operations, key=_phase):
         batch = list(group)
         if kind == "nodes":
-            progress(f"making {len(batch)} nodes")
+            progress(f"making nodes ({len(batch)})")
             _make_nodes(batch, nodes)
         elif kind == "cables":
-            progress(f"laying {len(batch)} cables")
+            progress(f"laying cables ({len(batch)})")
             _make_cables(batch, nodes)
         elif kind == "contents":
             _make_contents(batch, nodes)

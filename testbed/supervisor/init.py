@@ -140,7 +140,7 @@ class LabInit:
         if self._limits:
             self.journal.say(Note(f"running as an ordinary user: {self._limits}"))
         if started:
-            self._progress(f"starting {len(started)} services")
+            self._progress(f"starting services ({len(started)})")
             await self.services.start_all([(op.node, op.service) for op in started])
         topology = self._spec.topology
         self._listening = True

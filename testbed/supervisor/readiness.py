@@ -123,4 +123,4 @@ def tail(path: Path, lines: int = 15) -> str:
             text = file.read().decode(errors="replace")
     except OSError as error:
         return f"(no log: {error.strerror})"
-    return "\n".join(text.splitlines()[-lines:])
+    return "\n".join(text.splitlines()[-lines:]) or "(it is empty)"

@@ -178,6 +178,13 @@ def test_a_second_up_of_the_same_name_is_refused_and_harms_nothing(up: Up, tmp_p
     assert lab.run("alice", ["ping", "-c1", "-W2", "192.0.2.2"]).ok
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "-x", "é", "x" * 81, "a b"])
+def test_a_name_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="cannot be the name of a lab"):
+        Lab.up(two_hosts("pair"), name=name or " ", run_folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_lab_is_found_by_name_and_gone_after_down(up: Up) -> None:
     lab = up(two_hosts())
     again = Lab.connect(lab.name)
