@@ -14,6 +14,7 @@ from testbed.kernel import libc
 
 _SELF_NET = "/proc/self/ns/net"
 _SELF_MOUNT = "/proc/self/ns/mnt"
+_NEXT_PROCESSES = "/proc/thread-self/ns/pid_for_children"
 
 
 def new_network() -> int:
@@ -52,6 +53,28 @@ def new_mount_namespace() -> Iterator[int]:
             yield os.open(_SELF_MOUNT, os.O_RDONLY | os.O_CLOEXEC)
         finally:
             libc.setns(back, libc.CLONE_NEWNS)
+    finally:
+        os.close(back)
+
+
+@contextmanager
+def next_child_in_new_processes() -> Iterator[None]:
+    """A child that this thread forks meanwhile is pid 1 of a process namespace of its own.
+
+    The caller itself stays where it is.
+
+    Raises:
+        PermissionError: no rights over the present process namespace, which a later child must be
+            able to be in again; nothing has changed then.
+    """
+    back = os.open(_NEXT_PROCESSES, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc.setns(back, libc.CLONE_NEWPID)  # where we are already: shows whether we may come back
+        libc.unshare(libc.CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            libc.setns(back, libc.CLONE_NEWPID)
     finally:
         os.close(back)
 

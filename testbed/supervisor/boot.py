@@ -81,7 +81,7 @@ def _fork_twice(spec: LabSpec, boot: Channel, owner: int) -> int:
     """Everybody's way. Returns the pid of the child that forks pid 1 and ends."""
     pid = os.fork()
     if pid == 0:
-        _be_child(spec, boot, owner, _fork_as_user)
+        _be_child(spec, boot, owner, _fork_first_inside)
     return pid
 
 

@@ -20,7 +20,8 @@ _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts
 
 
 def _own_namespaces() -> dict[str, str]:
-    return {kind: os.readlink(f"/proc/thread-self/ns/{kind}") for kind in _KINDS}
+    folder = Path("/proc/thread-self/ns")
+    return {kind: str((folder / kind).readlink()) for kind in _KINDS}
 
 
 def _children() -> set[int]:
@@ -61,7 +62,12 @@ def test_a_supervisor_that_failed_is_reaped_with_the_next_start(
     monkeypatch.setattr(libc, "unshare", refuse)
     with pytest.raises(KernelError, match="refused for the test"):
         Lab.up(two_hosts(), name=unique("failed"), run_folder=tmp_path / "run")
-    wait_until(lambda: (boot.reap(), _children() == before)[1], "the child to be reaped")
+
+    def reaped() -> bool:
+        boot.reap()
+        return _children() == before
+
+    wait_until(reaped, "the child to be reaped")
 
 
 def test_whoever_may_not_come_back_forks_twice(
