@@ -60,10 +60,13 @@ def _wrong(topology: Topology) -> list[str]:
 
 def test_wrong_types_are_named_by_path() -> None:
     service = Service("web", ["httpd"], Ready("tcp", 80))  # type: ignore[arg-type]  # the mistakes
-    topology = Topology("types", nodes=(Node("a", services=(service,)),), seed=True)
+    settings = (("net.ipv4.ip_forward", 1),)
+    node = Node("a", services=(service,), sysctls=settings)  # type: ignore[arg-type]  # a mistake
+    topology = Topology("types", nodes=(node,), seed=True)
     assert _wrong(topology) == [
         "wrong-type nodes.a.services.web.command",
         "wrong-type nodes.a.services.web.ready.value",
+        "wrong-type nodes.a.sysctls[0]",
         "wrong-type seed",
     ]
 
