@@ -12,6 +12,7 @@ at once.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -351,10 +352,21 @@ def _await_end(supervisor: int, name: str) -> None:
         raise LabError(f"lab {name!r} said it would end but did not in {_LONGEST_END:g} s")
 
 
+def _without_secrets(text: str, topology: Topology) -> str:
+    """The topology as the run folder may keep it."""
+    for node in topology.nodes:
+        for service in node.services:
+            for secret in service.secrets:
+                for form in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
+                    text = text.replace(form[1:-1], "[secret]")
+    return text
+
+
 def _prepare(folder: Path, topology: Topology) -> None:
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        (folder / "topology.json").write_text(dump_json(topology), encoding="utf-8")
+        text = _without_secrets(dump_json(topology), topology)
+        (folder / "topology.json").write_text(text, encoding="utf-8")
         (folder / "events.jsonl").touch()
     except OSError as error:
         raise LabError(

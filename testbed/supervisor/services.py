@@ -154,6 +154,11 @@ class Services:
         """End every service, the last started first."""
         for key in reversed(self._order):
             await self.stop(key)
+        for key in self._order:
+            node, service = self._known[key]
+            if service.secrets:  # the run folder is kept, and others read it
+                for name, _ in service.files:
+                    (self._service_folder(node, service) / name).unlink(missing_ok=True)
 
     def drain(self) -> None:
         """Take in all events that services have handed over up to now."""
@@ -162,7 +167,7 @@ class Services:
 
     def _launch(self, node: str, service: Service) -> Running:
         key = f"{node}/{service.name}"
-        folder = self._folder / "services" / node / service.name
+        folder = self._service_folder(node, service)
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in service.files:
             path = folder / name
@@ -219,6 +224,9 @@ class Services:
         ended.add_done_callback(lambda future: self._ended(running, future.result()))
         self._journal.say(ServiceStarted(arguments, pid), node=node, service=service.name)
         return running
+
+    def _service_folder(self, node: str, service: Service) -> Path:
+        return self._folder / "services" / node / service.name
 
     @staticmethod
     def _fill(text: str, folder: Path) -> str:

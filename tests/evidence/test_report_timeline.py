@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from testbed.events import Drop, Event, MappingCreated, Note, Record, ServiceExited, Verdict
 from testbed.events.codec import event_types
+from testbed.evidence.event_words import BAD
 from testbed.evidence.report.timeline import (
-    BAD,
     Entry,
     elide,
     merge_records,
