@@ -115,7 +115,7 @@ def test_following_events_until_the_lab_goes_down(own_lab: Lab, start: Start) ->
     own_lab.cut("cable")
     read_until(process.stdout, b"fault-applied .*fault cut on cable")
     own_lab.restore("cable")
-    read_until(process.stdout, b"fault-applied .*restore cable")
+    read_until(process.stdout, b"fault-applied .*fault restore on cable")
     own_lab.down()
     read_until(process.stdout, b"lab-down .*asked")
     assert process.wait(30) == 0
