@@ -86,13 +86,17 @@ def pack_prefix(prefix: Prefix) -> PackedPrefix:
     Raises:
         ValueError: the text is not a prefix, or the length does not suit the family.
     """
-    address, slash, digits = str(prefix).partition("/")
+    if isinstance(prefix, IPv4Network | IPv6Network):
+        return PackedPrefix(*pack_address(prefix.network_address), prefix.prefixlen)
+    if isinstance(prefix, IPv4Interface | IPv6Interface):
+        return PackedPrefix(*pack_address(prefix), prefix.network.prefixlen)
+    address, slash, digits = prefix.partition("/")
     packed = pack_address(address)
     bits = len(packed.data) * 8
     if not slash:
         return PackedPrefix(packed.family, packed.data, bits)
     if not digits.isascii() or not digits.isdigit() or int(digits) > bits:
-        raise ValueError(f"{str(prefix)!r} has no prefix length between 0 and {bits}")
+        raise ValueError(f"{prefix!r} has no prefix length between 0 and {bits}")
     return PackedPrefix(packed.family, packed.data, int(digits))
 
 

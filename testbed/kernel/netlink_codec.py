@@ -89,11 +89,25 @@ def split_attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     Raises:
         ValueError: a length field does not fit the data.
     """
-    found: dict[int, bytes] = {}
+    return dict(_attributes(data, offset))
+
+
+def find_attribute(data: bytes, wanted: int, offset: int = 0) -> bytes | None:
+    """The first attribute of one type, from ``offset`` on; what follows it is not looked at.
+
+    Raises:
+        ValueError: a length field before it does not fit the data.
+    """
+    for kind, payload in _attributes(data, offset):
+        if kind == wanted:
+            return payload
+    return None
+
+
+def _attributes(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
     while len(data) - offset >= _ATTRIBUTE.size:
         size, kind = _ATTRIBUTE.unpack_from(data, offset)
         if size < _ATTRIBUTE.size or size > len(data) - offset:
             raise ValueError(f"netlink attribute of impossible length {size} at byte {offset}")
-        found[kind & NLA_TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + size]
+        yield kind & NLA_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + size]
         offset += (size + 3) & ~3
-    return found

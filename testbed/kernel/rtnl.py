@@ -53,8 +53,9 @@ class RouteSocket(NetlinkSocket):
         """
         deadline = time.monotonic() + timeout_s
         for index in links:
-            while (link := self.link(index)).operstate != "up":
+            while state.parse_operstate(self.get(state.one_link(index)).body) != "up":
                 if time.monotonic() > deadline:
+                    link = self.link(index)
                     raise KernelError(
                         f"interface {link.name} has no carrier after {timeout_s:g} s "
                         f"(its state is {link.operstate})",

@@ -22,7 +22,7 @@ from testbed.kernel import addresses as ifa
 from testbed.kernel import links as ifl
 from testbed.kernel import routes as rta
 from testbed.kernel.netlink import Request
-from testbed.kernel.netlink_codec import split_attributes, u32
+from testbed.kernel.netlink_codec import find_attribute, split_attributes, u32
 
 _RTM_GETLINK = 18
 _RTM_GETADDR = 22
@@ -241,7 +241,6 @@ def parse_link(body: bytes) -> LinkState:
     _, _, _, index, flags, _ = _IFINFO.unpack_from(body)
     found = split_attributes(body, _IFINFO.size)
     info = split_attributes(found.get(ifl.IFLA_LINKINFO, b""))
-    operstate = found.get(_IFLA_OPERSTATE, b"\0")[0]
     mac = found.get(ifl.IFLA_ADDRESS)
     return LinkState(
         index=index,
@@ -249,7 +248,7 @@ def parse_link(body: bytes) -> LinkState:
         kind=_word(info, ifl.IFLA_INFO_KIND) or "",
         up=bool(flags & ifl.IFF_UP),
         running=bool(flags & ifl.IFF_UP and flags & _IFF_LOWER_UP),
-        operstate=_OPERSTATES[operstate] if operstate < len(_OPERSTATES) else str(operstate),
+        operstate=_operstate(found.get(_IFLA_OPERSTATE)),
         mtu=_number(found, ifl.IFLA_MTU) or 0,
         mac=mac.hex(":") if mac else None,
         master=_number(found, ifl.IFLA_MASTER),
@@ -258,6 +257,16 @@ def parse_link(body: bytes) -> LinkState:
         txqlen=_number(found, ifl.IFLA_TXQLEN) or 0,
         group=_number(found, ifl.IFLA_GROUP) or 0,
     )
+
+
+def parse_operstate(body: bytes) -> str:
+    """Only the ``operstate`` of an ``RTM_NEWLINK`` body: a tenth of the work of all of it."""
+    return _operstate(find_attribute(body, _IFLA_OPERSTATE, _IFINFO.size))
+
+
+def _operstate(payload: bytes | None) -> str:
+    number = payload[0] if payload else 0
+    return _OPERSTATES[number] if number < len(_OPERSTATES) else str(number)
 
 
 def parse_address(body: bytes) -> AddressState:

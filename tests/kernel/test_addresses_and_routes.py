@@ -396,6 +396,8 @@ def test_text_and_objects_pack_alike(address: Any, data: st.DataObject) -> None:
     interface = ip_interface((address, length))
     assert addresses.pack_prefix(f"{address}/{length}") == packed
     assert addresses.pack_prefix(interface) == packed
+    network = interface.network
+    assert addresses.pack_prefix(network) == addresses.pack_prefix(str(network))
     assert addresses.pack_address(str(address)) == addresses.pack_address(address)
     assert addresses.pack_prefix(str(address)).length == address.max_prefixlen
 

@@ -8,7 +8,7 @@ import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from testbed.errors import KernelError
-from testbed.kernel import libc, links
+from testbed.kernel import libc, links, state
 from testbed.kernel.netlink_codec import message
 from testbed.kernel.rtnl import RouteSocket
 from testbed.kernel.state import LinkState
@@ -181,7 +181,7 @@ def test_a_second_link_of_the_same_name_is_refused() -> None:
 
 
 def test_the_dump_tells_what_ip_tells() -> None:
-    def work() -> tuple[list[LinkState], dict[str, Any]]:
+    def work() -> tuple[list[LinkState], list[str], dict[str, Any]]:
         with RouteSocket() as kernel:
             kernel.queue(
                 links.bridge("br0", index=5, up=True),
@@ -190,10 +190,14 @@ def test_the_dump_tells_what_ip_tells() -> None:
             )
             kernel.flush()
             kernel.settle((5, 10, 11))
-            return kernel.links(), _links()
+            found = kernel.links()
+            bodies = [kernel.get(state.one_link(link.index)).body for link in found]
+            return found, [state.parse_operstate(body) for body in bodies], _links()
 
-    ours, theirs = in_new_network(work)
+    ours, operstates, theirs = in_new_network(work)
     assert [link.name for link in ours] == list(theirs)
+    assert operstates == [link.operstate for link in ours]
+    assert set(operstates) == {"up", "down"}  # the loopback is down
     for link in ours:
         judge = theirs[link.name]
         assert link.index == judge["ifindex"]

@@ -21,6 +21,7 @@ from testbed.kernel.netlink import (
 from testbed.kernel.netlink_codec import (
     Message,
     attribute,
+    find_attribute,
     message,
     split_attributes,
     split_messages,
@@ -45,6 +46,22 @@ def test_attributes_come_back_as_they_went(attributes: dict[int, bytes]) -> None
     data = b"".join(attribute(kind, payload) for kind, payload in attributes.items())
     assert len(data) % 4 == 0
     assert split_attributes(data) == attributes
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), payloads), max_size=6), st.integers(0, 4))
+def test_of_a_repeated_attribute_the_first_is_found(
+    attributes: list[tuple[int, bytes]], wanted: int
+) -> None:
+    data = b"head" + b"".join(attribute(kind, payload) for kind, payload in attributes)
+    payload_of = dict(reversed(attributes))
+    assert find_attribute(data, wanted, 4) == payload_of.get(wanted)
+
+
+def test_what_follows_a_found_attribute_is_not_looked_at() -> None:
+    data = attribute(16, b"\6") + bytes(8)
+    assert find_attribute(data, 16) == b"\6"
+    with pytest.raises(ValueError, match="impossible length 0"):
+        find_attribute(data, 17)
 
 
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), payloads), max_size=5))
