@@ -55,7 +55,7 @@ def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress)
             if kind == "configuration":
                 progress("configuring addresses and routes")
             _configure(batch, nodes)
-    settle((port for cable in operations for port in _ports([cable])), nodes)
+    settle(_ports(operations), nodes)
 
 
 def settle(ports: Iterable[Port], nodes: Nodes) -> None:
@@ -68,9 +68,7 @@ def settle(ports: Iterable[Port], nodes: Nodes) -> None:
     for port in ports:
         by_node.setdefault(port.node, []).append(port.index)
     for node, indices in by_node.items():
-        with namespaces.inside_network(_network(nodes, node), nodes.home):
-            kernel = RouteSocket(node)
-        with kernel:
+        with nodes.route_socket(node) as kernel:
             kernel.settle(indices)
 
 
@@ -96,10 +94,6 @@ def _make_nodes(batch: list[Operation], nodes: Nodes) -> None:
         namespaces.enter_network(nodes.home)
 
 
-def _network(nodes: Nodes, node: str) -> int:
-    return nodes.home if node == FABRIC else nodes[node].network
-
-
 def _make_cables(batch: list[Operation], nodes: Nodes) -> None:
     with RouteSocket("lab") as kernel:
         for operation in batch:
@@ -112,7 +106,7 @@ def _make_cables(batch: list[Operation], nodes: Nodes) -> None:
             )
         kernel.flush()
     for node in {port.node for port in _ports(batch) if port.bridge is not None}:
-        with namespaces.inside_network(_network(nodes, node), nodes.home), RouteSocket(node) as at:
+        with nodes.route_socket(node) as at:
             for port in _ports(batch):
                 if port.node == node and port.bridge is not None:
                     at.queue(links.change(port.index, master=port.bridge))
@@ -132,7 +126,7 @@ def _veth_end(nodes: Nodes, port: Port, mtu: int) -> links.VethEnd:
     return links.VethEnd(
         name=port.name,
         index=port.index,
-        netns_fd=_network(nodes, port.node),
+        netns_fd=nodes.network(port.node),
         mac=port.mac,
         mtu=mtu,
     )
@@ -140,7 +134,8 @@ def _veth_end(nodes: Nodes, port: Port, mtu: int) -> links.VethEnd:
 
 def _configure(batch: list[Operation], nodes: Nodes) -> None:
     for node, group in groupby(batch, key=lambda operation: operation.node):  # type: ignore[union-attr]  # cables are not in this phase
-        with namespaces.inside_network(_network(nodes, node), nodes.home), RouteSocket(node) as at:
+        network = nodes.network(node)
+        with namespaces.inside_network(network, nodes.home), RouteSocket(node) as at:
             for operation in group:
                 if isinstance(operation, SetSetting):
                     at.flush()
@@ -171,7 +166,7 @@ def request_of(operation: Operation) -> Request:
             )
         case AddAddress():
             return addresses.add_address(
-                operation.index, str(operation.address), nodad=operation.address.version == 6
+                operation.index, operation.address, nodad=operation.address.version == 6
             ).at(f"{operation.node}:{operation.interface}")
         case SetUp():
             return links.change(operation.index, up=True).at(
@@ -185,7 +180,7 @@ def request_of(operation: Operation) -> Request:
 
 def _route(operation: AddRoute) -> Request:
     return routes.add_route(
-        str(operation.to),
+        operation.to,
         via=operation.via,
         link=operation.index,
         kind=cast(routes.RouteType, operation.kind),  # the model's names are the kernel's

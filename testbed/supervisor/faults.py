@@ -9,7 +9,6 @@ from ipaddress import ip_interface
 from testbed.errors import LabError
 from testbed.events import FaultApplied
 from testbed.kernel import addresses, links, tc
-from testbed.kernel.rtnl import RouteSocket
 from testbed.model import fault as model
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
@@ -38,8 +37,7 @@ class Faults:
                 self._each(fault, self._cut)
             case model.RESTORE:
                 self._each(fault, self._restore)
-                if ":" not in fault.target:  # of a single end nobody knows whether the other is up
-                    settle(self._ports(fault.target), self._nodes)
+                self._settle(self._ports(fault.target))
             case model.IMPAIR:
                 for port in self._ports(fault.target):
                     self._impair(port, fault.impairment or Impairment())
@@ -86,19 +84,27 @@ class Faults:
             raise LabError(f"no link or interface {target!r}", hint=f"this lab has: {listing}")
         return found
 
-    def _open(self, port: Port) -> RouteSocket:
-        with self._nodes.inside(port.node):
-            return RouteSocket(port.node)
-
     def _cut(self, port: Port) -> None:
-        with self._open(port) as kernel:
+        with self._nodes.route_socket(port.node) as kernel:
             kernel.run(links.change(port.index, up=False))
 
     def _restore(self, port: Port) -> None:
         """Switch it on again; the kernel forgot its IPv6 addresses and the routes through it."""
-        with self._open(port) as kernel:
+        with self._nodes.route_socket(port.node) as kernel:
             for operation in self._steps_of(port):
                 kernel.run(request_of(operation).ignoring(errno.EEXIST))
+
+    def _settle(self, ports: list[Port]) -> None:
+        """Wait until the cables of these ports carry packets, where both ends are switched on."""
+        for operation in self._plan.operations:
+            if isinstance(operation, MakeCable):
+                ends = (operation.left, operation.right)
+                if any(end in ports for end in ends) and all(self._is_on(end) for end in ends):
+                    settle(ends, self._nodes)
+
+    def _is_on(self, port: Port) -> bool:
+        with self._nodes.route_socket(port.node) as kernel:
+            return kernel.link(port.index).up
 
     def _steps_of(self, port: Port) -> Iterable[AddAddress | SetUp | AddRoute]:
         for operation in self._plan.operations:
@@ -109,14 +115,14 @@ class Faults:
                 yield operation
 
     def _impair(self, port: Port, impairment: Impairment) -> None:
-        with self._open(port) as kernel:
+        with self._nodes.route_socket(port.node) as kernel:
             if impairment == Impairment():
                 kernel.run(tc.delete_qdisc(port.index).ignoring(errno.ENOENT, errno.EINVAL))
             else:
                 kernel.run(shaping(port.index, impairment).at(f"{port.node}:{port.name}"))
 
     def _flush(self, port: Port) -> None:
-        with self._open(port) as kernel:
+        with self._nodes.route_socket(port.node) as kernel:
             for entry in kernel.addresses():
                 if entry.link == port.index and not entry.address.is_link_local:
                     kernel.queue(addresses.delete_address(port.index, str(entry.address)))
@@ -124,7 +130,7 @@ class Faults:
 
     def _set_addresses(self, port: Port, texts: tuple[str, ...]) -> None:
         self._flush(port)
-        with self._open(port) as kernel:
+        with self._nodes.route_socket(port.node) as kernel:
             for text in texts:
                 nodad = ip_interface(text).version == 6
                 kernel.queue(addresses.add_address(port.index, text, nodad=nodad))
@@ -147,6 +153,6 @@ class Faults:
             self._cut(port)
         for port in ports:
             self._restore(port)
-        settle(ports, self._nodes)
+        self._settle(ports)
         for key in keys:
             await self._services.start(*self._services.find(key))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.errors import LabError
 from testbed.kernel import mounts, namespaces
+from testbed.kernel.rtnl import RouteSocket
+from testbed.plan.operations import FABRIC
 
 
 def _usual_files(node: str) -> dict[str, str]:
@@ -82,7 +84,11 @@ class Nodes:
         with self.inside(name):
             return socket.socket(family, kind, protocol)
 
-    def call(self, name: str, function: Callable[[], None]) -> None:
-        """Call something in the node's network namespace."""
-        with self.inside(name):
-            function()
+    def network(self, name: str) -> int:
+        """The network namespace of a node, or of the fabric."""
+        return self.home if name == FABRIC else self[name].network
+
+    def route_socket(self, name: str) -> RouteSocket:
+        """An rtnetlink socket of a node or of the fabric."""
+        with namespaces.inside_network(self.network(name), self.home):
+            return RouteSocket(name)
