@@ -127,6 +127,11 @@ class CaptureStream:
                 file.flush()
         except BrokenPipeError:
             self.ask_to_end()
+            # What is still buffered has nobody to go to; without this, Python fails on flushing it
+            # when it ends (exit status 120).
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, file.fileno())
+            os.close(nowhere)
 
     def as_file(self) -> BinaryIO:
         """The capture as a file to read."""
