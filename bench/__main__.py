@@ -23,7 +23,7 @@ _FOLDER = Path(__file__).parent
 _TITLE = "Figures"
 
 
-class _Benchmark:
+class Benchmark:
     """A benchmark by name; ``root`` says whether it makes namespaces without a user namespace."""
 
     def __init__(self, title: str, run: Callable[[int], Section], *, root: bool) -> None:
@@ -40,11 +40,11 @@ class _Benchmark:
 
 
 BENCHMARKS = {
-    "startup": _Benchmark("A line of routers with static routes", startup.run, root=True),
-    "answer": _Benchmark("testbed up v6plus to the first answer", first_answer.run, root=False),
-    "planes": _Benchmark("The MAP-E reference plane", planes.run, root=True),
-    "cores": _Benchmark("The MAP-E cores alone", cores.run, root=False),
-    "arithmetic": _Benchmark("MAP-E arithmetic", arithmetic.run, root=False),
+    "startup": Benchmark("A line of routers with static routes", startup.run, root=True),
+    "answer": Benchmark("testbed up v6plus to the first answer", first_answer.run, root=False),
+    "planes": Benchmark("The MAP-E reference plane", planes.run, root=True),
+    "cores": Benchmark("The MAP-E cores alone", cores.run, root=False),
+    "arithmetic": Benchmark("MAP-E arithmetic", arithmetic.run, root=False),
 }
 
 
