@@ -18,6 +18,7 @@ from testbed.cli import (
     doctor,
     inside,
     judge,
+    kernel,
     labs,
     look,
     mape,
@@ -58,7 +59,9 @@ def _start(
     """
 
 
-for _module in (labs, judge, look, inside, capture, observe, change, describe, doctor, mape):
+for _module in (
+    *(labs, judge, look, inside, capture, observe, change, describe, doctor, mape, kernel),
+):
     _module.register(app)
 
 

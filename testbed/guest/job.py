@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RUN_FOLDER = "/run/testbed-guest"
-"""Where the run folder lies inside, unless told otherwise: the same for every run."""
+RUN_FOLDER = "/testbed"
+"""Where the run folder lies inside, unless told otherwise: the same for every run, and none of the
+folders that the nodes of a lab have for themselves (/run, /tmp, /var...)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def arguments(binary: Path, machine: Machine) -> list[str]:
     """What to execute: the kernel, which ends with us and leaves no core file."""
     fixed = ["setarch", "--addr-no-randomize"] if layout_can_be_fixed() else []
     words = ["prlimit", "--core=0", "setpriv", "--pdeathsig=KILL", *fixed]
-    return [*words, str(binary), *command_line(machine)]
+    return [*words, str(binary.resolve()), *command_line(machine)]
 
 
 @cache

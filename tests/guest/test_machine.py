@@ -21,6 +21,9 @@ REAL = (
     "con=null",
     "con0=null,fd:1",
     "initcall_blacklist=jent_mod_init",
+    "fb_tunnels=none",
+    "dummy.numdummies=0",
+    "ifb.numifbs=0",
     "quiet",
     "umid=guest",
     "uml_dir=uml/",
@@ -45,7 +48,7 @@ def test_memory() -> None:
 def test_virtual_time_and_seed_add_to_it_and_change_nothing() -> None:
     start = datetime(2017, 7, 16, 9, 56, 52, 7, tzinfo=UTC)
     line = command_line(Machine(clock=VirtualClock(start), seed=4))
-    more = ("time-travel=inf-cpu", "time-travel-start=1500199012000007000", "tt-seed=4")
+    more = ("time-travel=inf-cpu", "time-travel-start=1500199010000007000", "tt-seed=4")
     at = REAL.index("uml_dir=uml/") + 1
     assert line == (*REAL[:at], *more, *REAL[at:])
 
@@ -53,7 +56,7 @@ def test_virtual_time_and_seed_add_to_it_and_change_nothing() -> None:
 def test_a_moment_is_the_same_in_any_time_zone() -> None:
     tokyo = timezone(timedelta(hours=9))
     here = VirtualClock(datetime(2017, 7, 16, 18, 0, tzinfo=tokyo))
-    assert here.start_ns == VirtualClock(datetime(2017, 7, 16, 9, 0, tzinfo=UTC)).start_ns
+    assert here.boot_ns == VirtualClock(datetime(2017, 7, 16, 9, 0, tzinfo=UTC)).boot_ns
 
 
 @pytest.mark.parametrize("seed", [0, 1, (1 << 64) - 1])
@@ -77,6 +80,12 @@ def test_starts_that_cannot_be() -> None:
         VirtualClock(datetime(1969, 12, 31, tzinfo=UTC))
     with pytest.raises(GuestError, match="time zone"):
         VirtualClock(datetime(2017, 7, 16))  # that is the mistake
+
+
+def test_the_earliest_start_leaves_time_to_settle() -> None:
+    assert VirtualClock(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)).boot_ns == 0
+    with pytest.raises(GuestError, match="before 1970"):
+        VirtualClock(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
 
 
 def test_machines_are_values() -> None:
