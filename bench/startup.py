@@ -10,14 +10,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bench.contender import Report
 from bench.figures import Ratio, Sample, digits, ratio
 from bench.section import Section, Target, ratio_json, sample_json, times, with_spread
+from bench.settle import Quiet
 from testbed.errors import TestbedError
 
 SIZES = (10, 50, 200)
@@ -29,7 +28,6 @@ _DOWN_SECONDS = 0.1
 
 _DEBIAN_PYTHON = "/usr/bin/python3"
 _LONGEST_RUN = 120.0
-_LONGEST_SETTLING = 3.0
 
 FLOOR, OURS, MININET = "floor", "testbed", "Mininet"
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -133,16 +131,17 @@ def _measure(pairs: Sequence[tuple[str, int]], rounds: int) -> tuple[Results, li
     """The results of those that never failed, and what went wrong with the others."""
     reports: dict[tuple[str, int], list[Report]] = {pair: [] for pair in pairs}
     trouble: list[str] = []
-    for number in range(rounds):
-        print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        for pair in tuple(reports):
-            before = _living_namespaces()
-            try:
-                reports[pair].append(_one_run(*pair))
-            except ContenderError as error:
-                trouble.append(str(error))
-                del reports[pair]
-            _settle(before)
+    with Quiet() as quiet:
+        for number in range(rounds):
+            print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+            # Every other round backwards: nobody always comes behind the same neighbour.
+            for pair in tuple(reports)[:: -1 if number % 2 else 1]:
+                quiet.wait()
+                try:
+                    reports[pair].append(_one_run(*pair))
+                except ContenderError as error:
+                    trouble.append(str(error))
+                    del reports[pair]
     results = {
         pair: Measured(
             up=Sample.of([report.up for report in found]),
@@ -184,26 +183,6 @@ def why_no_mininet() -> str | None:
     except OSError as error:
         return f"{_DEBIAN_PYTHON}: {error.strerror}"
     return None if result.returncode == 0 else "the package mininet is not installed"
-
-
-def _living_namespaces() -> int | None:
-    """How many network namespaces the kernel holds, dying ones included; None if it won't say."""
-    try:
-        for line in Path("/proc/slabinfo").read_text().splitlines():
-            if line.startswith("net_namespace "):
-                return int(line.split()[1])
-    except OSError:
-        return None
-    return None
-
-
-def _settle(before: int | None) -> None:
-    """Wait until the kernel has freed what the last run left: it does so in the background."""
-    deadline = time.monotonic() + _LONGEST_SETTLING
-    while before is None or (_living_namespaces() or 0) > before:
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.02)
 
 
 _FAILED = "failed, see above"

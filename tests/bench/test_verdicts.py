@@ -66,6 +66,17 @@ def test_a_contender_that_failed_misses_its_targets_and_spares_the_others() -> N
     }
 
 
+class _NoQuiet:
+    def __enter__(self) -> _NoQuiet:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def wait(self) -> None:
+        return None
+
+
 def test_a_run_that_fails_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[tuple[str, int]] = []
 
@@ -76,7 +87,7 @@ def test_a_run_that_fails_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> No
         return Report(up=0.01, down=0.01, works=True, processes=0)
 
     monkeypatch.setattr(startup, "_one_run", one_run)
-    monkeypatch.setattr(startup, "_settle", lambda before: None)
+    monkeypatch.setattr(startup, "Quiet", _NoQuiet)
     monkeypatch.setattr(startup, "why_no_mininet", lambda: None)
     section = startup.run(3)
     assert runs.count((OURS, BIG)) == 1
