@@ -104,7 +104,13 @@ class Guest:
                     start_new_session=True,
                 )
         self._link = Link(self._socket.recv, self._socket.send)
-        self._link.send_json(Kind.JOB, job.to_json())
+        try:
+            self._link.send_json(Kind.JOB, job.to_json())
+        except BaseException as error:
+            self.kill()
+            if isinstance(error, OSError):
+                raise self._died() from error
+            raise
 
     @property
     def pid(self) -> int:

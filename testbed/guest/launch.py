@@ -36,16 +36,23 @@ def clear_control_folder(control: Path) -> None:
 def memory_folder(megabytes: int) -> str:
     """A folder with room for the guest's memory, which is an unlinked file there.
 
+    Programs run from that memory, so the file system must allow it (Docker's /dev/shm does not).
+
     Raises:
         GuestError: there is none.
     """
-    rooms = {folder: shutil.disk_usage(folder).free >> 20 for folder in _MEMORY_FOLDERS}
-    for folder, room in rooms.items():
-        if room >= megabytes + _SPARE_MB:
+    rooms = []
+    for folder in _MEMORY_FOLDERS:
+        about = os.statvfs(folder)
+        room = about.f_bavail * about.f_frsize >> 20
+        if about.f_flag & os.ST_NOEXEC:
+            rooms.append(f"{folder} is mounted noexec")
+        elif room < megabytes + _SPARE_MB:
+            rooms.append(f"{folder} has {room} MB")
+        else:
             return str(folder)
-    listed = ", ".join(f"{folder} {room} MB" for folder, room in rooms.items())
     raise GuestError(
-        f"there is no room for a guest's {megabytes} MB of memory (free: {listed})",
+        f"there is no room for a guest's {megabytes} MB of memory: {', '.join(rooms)}",
         hint="give the guest less memory, or make room",
     )
 
