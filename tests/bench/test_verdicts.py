@@ -92,6 +92,7 @@ def test_a_run_that_fails_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> No
     section = startup.run(3)
     assert runs.count((OURS, BIG)) == 1
     assert runs.count((MININET, 200)) == 3
+    assert runs.count((OURS, 10)) == runs.count((FLOOR, 10)) == 9
     assert section.skipped == ("the big one: no ping",)
     assert section.data["error"] == ["the big one: no ping"]
 
