@@ -9,6 +9,8 @@ from pathlib import Path
 from testbed.errors import LabError
 
 VARIABLE = "TESTBED_RUNS"
+FOLDER_VARIABLE = "TESTBED_RUN_FOLDER"
+"""The very folder of a run, told to a ``testbed`` in a guest by the one outside."""
 
 
 def runs_folder() -> Path:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from testbed.errors import TestbedError
 from testbed.model.discover import list_topologies
-from testbed.runs import VARIABLE, new_run_folder
+from testbed.runs import FOLDER_VARIABLE, VARIABLE, new_run_folder
 from testbed.scenarios.live import LiveTable
 
 
@@ -52,7 +52,8 @@ def run_scenarios(
     paths = [str(path) for path in _find(names)]
     if runs is not None:
         os.environ[VARIABLE] = str(runs)
-    folder = new_run_folder("test")
+    given = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(given) if given else new_run_folder("test")
     arguments = [*paths, f"--testbed-run-folder={folder}", f"--junitxml={folder / 'junit.xml'}"]
     arguments += ["-p", "no:cacheprovider", "-q"]
     if not _installed():
