@@ -85,6 +85,8 @@ class Lab:
             raise TopologyError(topology.name, problems)
         chosen = name or topology.name
         channels.check_name(chosen)
+        if chosen in channels.running_labs():
+            raise channels.exists_already(chosen)
         folder = (run_folder or new_run_folder(chosen)).resolve()
         _prepare(folder, topology)
         plan = make_plan(topology)

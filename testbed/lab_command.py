@@ -55,6 +55,9 @@ class RunningCommand:
         self._channel, self.node, self.command = channel, node, command
         stdin, out, err = pipes
         self._stdin: int | None = stdin
+        os.set_blocking(stdin, False)
+        self._unwritten = bytearray()
+        self._closing = False
         self._outputs = {out: bytearray(), err: bytearray()}
         self._order = (out, err)
         self._open = {out, err}
@@ -78,14 +81,29 @@ class RunningCommand:
         self._channel.send({"signal": int(number)})
 
     def write(self, data: bytes) -> None:
-        """Give it input."""
-        if self._stdin is None:
+        """Give it input; what it does not take at once goes on while one waits for it."""
+        if self._stdin is None or self._closing:
             raise LabError("its input is closed", where=self.node)
-        os.write(self._stdin, data)
+        self._unwritten += data
+        self._feed()
 
     def close_input(self) -> None:
-        """Let it see the end of its input."""
-        if self._stdin is not None:
+        """Let it see the end of its input, once it has taken what was written."""
+        self._closing = True
+        self._feed()
+
+    def _feed(self) -> None:
+        """Write as much as the command takes now."""
+        if self._stdin is None:
+            return
+        try:
+            while self._unwritten:
+                del self._unwritten[: os.write(self._stdin, self._unwritten[:65536])]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._unwritten.clear()  # it reads no more
+        if self._closing:
             os.close(self._stdin)
             self._stdin = None
 
@@ -143,6 +161,7 @@ class RunningCommand:
         return CommandResult(self.node, self.command, status, out, err, seconds)
 
     def _close(self) -> None:
+        self._unwritten.clear()
         self.close_input()
         for number in tuple(self._open):
             os.close(number)
@@ -157,12 +176,16 @@ class RunningCommand:
                 selector.register(number, selectors.EVENT_READ)
             if self.status is None and not self._channel_closed:
                 selector.register(self._channel, selectors.EVENT_READ)
+            if self._unwritten and self._stdin is not None:
+                selector.register(self._stdin, selectors.EVENT_WRITE)
             if not selector.get_map():
                 return False
             ready = selector.select(timeout)
             for key, _ in ready:
                 if key.fileobj is self._channel:
                     self._hear()
+                elif key.fd == self._stdin:
+                    self._feed()
                 else:
                     self._read(key.fd)
         return bool(ready)

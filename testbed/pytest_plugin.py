@@ -63,7 +63,7 @@ def run_of(config: pytest.Config) -> ScenarioRun:
         from testbed.scenarios.session import ScenarioRun
 
         config.stash[_RUN] = ScenarioRun(
-            command=tuple(str(argument) for argument in config.invocation_params.args),
+            command=("pytest", *(str(argument) for argument in config.invocation_params.args)),
             folder=config.getoption("--testbed-run-folder"),
             keep=bool(config.getoption("--testbed-keep")),
         )

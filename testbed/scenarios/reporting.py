@@ -95,7 +95,7 @@ def _run(run: ScenarioRun) -> Run:
         id=run.folder.name,
         started_ns=int(run.started * 1e9),
         seconds=time.time() - run.started,
-        command=("testbed", "test", *run.command),
+        command=run.command,
         host=platform.node(),
         kernel=f"{platform.release()} {platform.machine()}",
         python=platform.python_version(),

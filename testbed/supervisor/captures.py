@@ -103,8 +103,15 @@ class Captures:
         self._journal.say(CaptureStarted(label, interfaces), origin="capture")
         self._tell_of_drops(running)
         if streaming:
-            ended.add_done_callback(lambda _: self._running.pop(number, None))
+            ended.add_done_callback(lambda _: self._forget(number))
         return number
+
+    def _forget(self, number: int) -> None:
+        """A stream whose reader has gone ended by itself."""
+        running = self._running.pop(number, None)
+        if running is not None:
+            running.forget()
+            running.control.close()
 
     async def sync(self, number: int) -> None:
         """Have everything that was captured so far on disk.
@@ -135,6 +142,8 @@ class Captures:
             await self.stop(number)
 
     def _create(self, label: str) -> int:
+        if "/" in label or label in ("", ".", ".."):
+            raise LabError("a capture's file name has no folders", where=label)
         path = self._folder / label
         try:
             self._folder.mkdir(exist_ok=True)

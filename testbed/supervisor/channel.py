@@ -64,6 +64,10 @@ class Channel:
         """Close; the other side sees the end."""
         self._socket.close()
 
+    def never_wait(self) -> None:
+        """Have :meth:`send` fail rather than wait for the other side to read."""
+        self._socket.setblocking(False)
+
     def set_timeout(self, seconds: float | None) -> None:
         """How long :meth:`receive` waits; None for ever."""
         self._socket.settimeout(seconds)
@@ -74,7 +78,7 @@ class Channel:
         Raises:
             ChannelClosedError: the other side is gone.
         """
-        data = json.dumps(message, ensure_ascii=False).encode()
+        data = json.dumps(message).encode()  # ASCII: arguments may hold bytes that are no text
         if len(data) > _MAX_MESSAGE:
             raise LabError(f"a message of {len(data)} bytes is too long for the lab's channel")
         try:
@@ -82,7 +86,8 @@ class Channel:
                 socket.send_fds(self._socket, [data], descriptors)
             else:
                 self._socket.send(data)
-        except (BrokenPipeError, ConnectionError) as error:
+        except (BlockingIOError, ConnectionError) as error:
+            # The lab's side never waits for somebody who asks but does not read.
             raise ChannelClosedError("the lab's channel is closed") from error
 
     def receive(self) -> tuple[dict[str, Any], tuple[int, ...]]:
@@ -98,9 +103,14 @@ class Channel:
             raise ChannelClosedError("the lab's channel is closed") from error
         if not data:
             raise ChannelClosedError("the lab's channel is closed")
-        message = json.loads(data)
-        if not isinstance(message, dict):
-            raise LabError("a message on the lab's channel is not an object")
+        try:
+            message = json.loads(data)
+            if not isinstance(message, dict):
+                raise TypeError("it is not an object")
+        except (ValueError, TypeError, RecursionError) as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise LabError(f"a message on the lab's channel makes no sense: {error}") from error
         return message, descriptors
 
     def _receive_bytes(self) -> tuple[bytes, tuple[int, ...]]:
@@ -122,6 +132,15 @@ class Channel:
         return int(pid), int(uid)
 
 
+def exists_already(lab: str) -> LabExistsError:
+    """The error for a name that is taken."""
+    return LabExistsError(
+        f"a lab named {lab!r} is up already",
+        hint=f"use it (testbed exec {lab} NODE COMMAND), take it down (testbed down {lab}), "
+        "or give this one another name (--name)",
+    )
+
+
 def listen(lab: str) -> socket.socket:
     """Claim a lab's name for this user.
 
@@ -135,11 +154,7 @@ def listen(lab: str) -> socket.socket:
         listener.close()
         if error.errno != errno.EADDRINUSE:
             raise LabError(f"cannot listen for lab {lab!r}: {error.strerror}") from error
-        raise LabExistsError(
-            f"a lab named {lab!r} is up already",
-            hint=f"use it (testbed exec {lab} NODE COMMAND), take it down (testbed down {lab}), "
-            "or give this one another name (--name)",
-        ) from error
+        raise exists_already(lab) from error
     listener.listen(64)
     return listener
 

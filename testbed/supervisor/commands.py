@@ -82,9 +82,11 @@ class Commands:
 
         def listen() -> None:
             try:
-                message, _ = channel.receive()
+                message, unwanted = channel.receive()
+                for descriptor in unwanted:
+                    os.close(descriptor)
                 signal_group(pid, int(message["signal"]))
-            except (ChannelClosedError, KeyError, ValueError):
+            except (LabError, KeyError, ValueError, TypeError):
                 loop.remove_reader(channel)
                 if not gone.done():
                     gone.set_result(None)

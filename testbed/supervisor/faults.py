@@ -18,6 +18,8 @@ from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
 from testbed.supervisor.services import Services
 
+_NOT_YET = (errno.EEXIST, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
+
 
 class Faults:
     """Puts faults on a lab."""
@@ -36,8 +38,7 @@ class Faults:
             case model.CUT:
                 self._each(fault, self._cut)
             case model.RESTORE:
-                self._each(fault, self._restore)
-                self._settle(self._ports(fault.target))
+                self._restore(self._ports(fault.target))
             case model.IMPAIR:
                 for port in self._ports(fault.target):
                     self._impair(port, fault.impairment or Impairment())
@@ -88,11 +89,21 @@ class Faults:
         with self._nodes.route_socket(port.node) as kernel:
             kernel.run(links.change(port.index, up=False))
 
-    def _restore(self, port: Port) -> None:
-        """Switch it on again; the kernel forgot its IPv6 addresses and the routes through it."""
-        with self._nodes.route_socket(port.node) as kernel:
-            for operation in self._steps_of(port):
-                kernel.run(request_of(operation).ignoring(errno.EEXIST))
+    def _restore(self, ports: list[Port]) -> None:
+        """Switch ports on again; the kernel forgot IPv6 addresses and routes.
+
+        A route through another port that is still off cannot come back yet: it does with that port.
+        """
+        for port in ports:
+            with self._nodes.route_socket(port.node) as kernel:
+                for step in self._steps_of(port):
+                    kernel.run(request_of(step).ignoring(errno.EEXIST))
+        for node in {port.node for port in ports}:
+            with self._nodes.route_socket(node) as kernel:
+                for operation in self._plan.operations:
+                    if isinstance(operation, AddRoute) and operation.node == node:
+                        kernel.run(request_of(operation).ignoring(*_NOT_YET))
+        self._settle(ports)
 
     def _settle(self, ports: list[Port]) -> None:
         """Wait until the cables of these ports carry packets, where both ends are switched on."""
@@ -106,12 +117,11 @@ class Faults:
         with self._nodes.route_socket(port.node) as kernel:
             return kernel.link(port.index).up
 
-    def _steps_of(self, port: Port) -> Iterable[AddAddress | SetUp | AddRoute]:
+    def _steps_of(self, port: Port) -> Iterable[AddAddress | SetUp]:
         for operation in self._plan.operations:
-            if isinstance(operation, AddAddress | SetUp) and operation.node == port.node:
-                if operation.index == port.index:
-                    yield operation
-            elif isinstance(operation, AddRoute) and operation.node == port.node:
+            if isinstance(operation, AddAddress | SetUp) and (
+                (operation.node, operation.index) == (port.node, port.index)
+            ):
                 yield operation
 
     def _impair(self, port: Port, impairment: Impairment) -> None:
@@ -151,8 +161,6 @@ class Faults:
         ]
         for port in ports:
             self._cut(port)
-        for port in ports:
-            self._restore(port)
-        self._settle(ports)
+        self._restore(ports)
         for key in keys:
             await self._services.start(*self._services.find(key))

@@ -168,7 +168,7 @@ class LabInit:
         async def guarded() -> None:
             try:
                 await work
-            except TestbedError as error:
+            except (TestbedError, OSError) as error:
                 self.journal.say(Note(f"failed: {error}"))
 
         task = asyncio.create_task(guarded())
@@ -181,6 +181,7 @@ class LabInit:
         except OSError:
             return
         channel = Channel(sock)
+        channel.never_wait()
         # Root inside is whoever started the lab; everybody else is refused.
         if channel.peer()[1] != 0:
             error = LabError("this lab belongs to another user")
@@ -193,13 +194,17 @@ class LabInit:
         """Answer one connection until it closes."""
         try:
             while True:
-                message, received = await _receive(channel)
-                descriptors = list(received)  # whoever closes one takes it from the list
+                descriptors: list[int] = []
+                message: dict[str, Any] = {}
                 try:
+                    message, received = await _receive(channel)
+                    descriptors += received  # whoever closes one takes it from the list
                     await requests.answer(channel, message, descriptors)
+                except ChannelClosedError:
+                    return
                 except TestbedError as error:
                     channel.send({"error": error_to_json(error)})
-                except (OSError, KeyError, ValueError, TypeError) as error:
+                except (OSError, LookupError, ValueError, TypeError, ArithmeticError) as error:
                     traceback.print_exception(error)
                     failure = LabError(f"{message.get('do')}: {type(error).__name__}: {error}")
                     channel.send({"error": error_to_json(failure)})

@@ -106,12 +106,15 @@ class Condition:
             ServiceError: the service ended first, or the time is up.
         """
         start = time.monotonic()
-        while not await self.holds():
-            if not still_runs():
-                raise ServiceError("it ended before it was ready")
-            if time.monotonic() - start > self._ready.timeout:
-                raise ServiceError(f"not ready after {self._ready.timeout:g} s (waited for {self})")
-            await asyncio.sleep(_LOOK_EVERY)
+        try:
+            async with asyncio.timeout(self._ready.timeout):  # a look itself may hang, too
+                while not await self.holds():
+                    if not still_runs():
+                        raise ServiceError("it ended before it was ready")
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            what = f"not ready after {self._ready.timeout:g} s (waited for {self})"
+            raise ServiceError(what) from None
         return time.monotonic() - start
 
 

@@ -111,6 +111,8 @@ class Requests:
         key = str(message["service"])
         node, service = services.find(key)
         action = message["action"]
+        if action not in ("start", "stop", "restart", "signal"):
+            raise LabError(f"nothing called {action!r} can be done to a service")
         if action in ("stop", "restart"):
             await services.stop(key)
         if action in ("start", "restart"):

@@ -19,7 +19,7 @@ from testbed.events.kinds import Note
 from testbed.model import service as model
 from testbed.model.service import Service
 from testbed.supervisor import process
-from testbed.supervisor.children import Children, end_group
+from testbed.supervisor.children import Children, end_group, signal_group
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.logs import ServiceLog
 from testbed.supervisor.nodes import Nodes
@@ -103,6 +103,9 @@ class Services:
                 log is part of the message.
         """
         key = f"{node}/{service.name}"
+        before = self._running.get(key)
+        if before is not None and not before.ended.done():
+            raise ServiceError(f"service {key!r} runs already", hint="restart it instead")
         self._known.setdefault(key, (node, service))
         running = self._launch(node, service)
         condition = Condition(
@@ -281,4 +284,8 @@ class Services:
             )
         finally:
             os.close(nothing)
-        return await self._children.watch(pid)
+        try:
+            return await self._children.watch(pid)
+        except asyncio.CancelledError:
+            signal_group(pid, signal.SIGKILL)
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,42 @@ def test_a_router_forwards_and_its_absence_does_not(up: Up) -> None:
     assert running.run("left", ["ping", "-c1", "-W2", "198.51.100.9"]).ok
 
 
+def _two_ways() -> Topology:
+    """A router with a default route through one link and a route through the other."""
+    lab = Builder("two-ways")
+    lab.host("left", routes=["default via 192.0.2.1"])
+    lab.router(
+        "middle",
+        routes=["default via 198.51.100.9", "203.0.113.0/24 via 192.0.2.9"],
+        services=[Service("talker", ("sleep", "1000"))],
+    )
+    lab.host("right", routes=["default via 198.51.100.1"])
+    lab.link("one", "left:eth0 192.0.2.9/24", "middle:a 192.0.2.1/24")
+    lab.link("two", "right:eth0 198.51.100.9/24", "middle:b 198.51.100.1/24")
+    return lab.build()
+
+
+def test_links_come_back_in_any_order(up: Up) -> None:
+    lab = up(_two_ways())
+    planned = lab.run("middle", ["ip", "route"]).stdout
+    lab.cut("one")
+    lab.cut("two")
+    lab.restore("two")
+    assert not lab.run("left", ["ping", "-c1", "-W1", "198.51.100.9"]).ok
+    lab.restore("one")
+    assert lab.run("middle", ["ip", "route"]).stdout == planned
+    assert lab.run("left", ["ping", "-c1", "-W2", "198.51.100.9"]).ok
+
+
+def test_a_node_comes_back_from_a_reboot(up: Up) -> None:
+    lab = up(_two_ways())
+    planned = lab.run("middle", ["ip", "route"]).stdout
+    lab.fault("reboot", "middle")
+    assert lab.run("middle", ["ip", "route"]).stdout == planned
+    assert lab.status()["services"]["middle/talker"] == "ready"
+    assert lab.run("left", ["ping", "-c1", "-W2", "198.51.100.9"]).ok
+
+
 def test_a_segment_and_a_switch_carry_frames_between_all_ends(up: Up) -> None:
     lab = Builder("lan")
     for number in range(1, 5):
@@ -71,6 +108,11 @@ def test_commands_give_status_output_and_input(up: Up) -> None:
         lab.run("carol", ["true"])
     with pytest.raises(LabError, match="did not end within"):
         lab.run("bob", ["sleep", "1000"], timeout=0.2)
+    much = "x" * 1_000_000
+    assert lab.run("bob", ["cat"], input_text=much).stdout == much
+    assert lab.run("bob", ["true"], input_text=much).ok, "it need not read"
+    with pytest.raises(LabError, match="did not end within"):
+        lab.run("bob", ["sleep", "1000"], input_text=much, timeout=0.2)
 
 
 def test_a_node_sees_its_own_files_name_and_interfaces(up: Up) -> None:
@@ -357,6 +399,10 @@ def test_services_become_ready_in_order_and_their_end_is_told(up: Up) -> None:
     ends = [record.event for record in lab.events() if isinstance(record.event, ServiceExited)]
     assert ends == [ServiceExited(-9, expected=False)]
     lab.service("box/first", "start")
+    with pytest.raises(LabError, match="runs already"):
+        lab.service("box/first", "start")
+    with pytest.raises(LabError, match="nothing called 'bless'"):
+        lab.service("box/first", "bless")
     assert lab.status()["services"]["box/first"] == "ready"
 
 
@@ -369,6 +415,10 @@ def test_services_become_ready_in_order_and_their_end_is_told(up: Up) -> None:
             r"not ready after 0\.2 s \(waited for tcp 80\)",
         ),
         (Service("missing", ("no-such-daemon",)), "cannot run 'no-such-daemon'"),
+        (
+            Service("hung", ("sleep", "1000"), ready=Ready("command", "sleep 1000", timeout=0.3)),
+            r"not ready after 0\.3 s \(waited for command sleep 1000\)",
+        ),
     ],
 )
 def test_a_service_that_does_not_come_up_ends_the_lab_with_its_log(
@@ -386,6 +436,9 @@ def test_a_service_that_does_not_come_up_ends_the_lab_with_its_log(
     wait_until(lambda: name not in running_labs(), "the half-built lab to end")
 
 
+_SECRET = 'correct"horse\\bättery'
+
+
 def test_secrets_of_a_service_stay_out_of_events_and_logs(up: Up) -> None:
     builder = Builder("secret")
     builder.host(
@@ -394,8 +447,8 @@ def test_secrets_of_a_service_stay_out_of_events_and_logs(up: Up) -> None:
             Service(
                 "talkative",
                 ("sh", "-c", "cat {run}/psk; echo; exec sleep 1000"),
-                files=(("psk", "correct-horse-battery"),),
-                secrets=("correct-horse-battery",),
+                files=(("psk", _SECRET),),
+                secrets=(_SECRET,),
                 ready=Ready("log", "."),
             )
         ],
@@ -403,9 +456,12 @@ def test_secrets_of_a_service_stay_out_of_events_and_logs(up: Up) -> None:
     builder.host("other")
     builder.link("cable", "box:eth0 192.0.2.1/24", "other:eth0 192.0.2.2/24")
     lab = up(builder.build())
-    lab.note("the key is correct-horse-battery")
+    lab.note(f"the key is {_SECRET}")
+    lab.run("box", ["echo", _SECRET])
     lab.down()
     files = [path for path in lab.run_folder.rglob("*") if path.is_file()]
     assert {"topology.json", "events.jsonl", "box-talkative.log"} <= {path.name for path in files}
     for path in files:
-        assert "correct-horse-battery" not in path.read_text(), path
+        text = path.read_text()
+        for form in (_SECRET, json.dumps(_SECRET)[1:-1], 'correct"horse'):
+            assert form not in text, path
