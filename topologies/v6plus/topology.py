@@ -107,6 +107,7 @@ def _map_ce(home: str, options: Mapping[str, Any]) -> Service:
         "rules": "v6plus",
         "br": BR_ADDRESS,
         "lan_address": "192.168.1.1",
+        "lan_prefixes": ["192.168.1.0/24"],
         **options,
     }
     return Service(

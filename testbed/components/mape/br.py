@@ -106,13 +106,18 @@ class BorderRelay:
         return self.handle_timer(math.inf).events
 
     def counters(self) -> dict[str, int]:
-        """Packets by fate since the start; drops as ``drop.REASON``; ``waiting`` is right now."""
+        """Packets by fate since the start; drops as ``drop.REASON``; ``waiting`` is right now.
+
+        ``answered`` are ICMP errors sent and echo replies, ``unanswered`` errors that the rate
+        limit kept back.
+        """
         waiting = (self._down.fragments, self._up.fragments, self._reassembler)
         totals = {
             "received": self._received,
             "encapsulated": self._down.encapsulated,
             "decapsulated": self._up.decapsulated,
             "answered": self._down.answered + self._echoed,
+            "unanswered": self._down.unanswered,
             "waiting": sum(memory.waiting for memory in waiting),
         }
         return totals | drops_by_name(self.drops)
@@ -151,10 +156,13 @@ class BorderRelay:
             work.refuse(message, packet, FROM_TUNNEL)
         elif message.mtu is not None:
             self._learn_path_mtu(packet, message, message.mtu, now, work)
-        elif may_answer_ipv4(message.original, message.quoted):
-            self._down.answer(message.original, message.quoted.source, message.code, 0, work)
-        else:
+        elif not may_answer_ipv4(message.original, message.quoted):
             work.drop(Reason.ICMPV6_UNREPORTABLE, packet, FROM_TUNNEL, detail=message.text)
+        elif not self._down.answer(
+            message.original, message.quoted.source, message.code, 0, now, work
+        ):
+            detail = f"{message.text}; the limit of ICMP errors is reached"
+            work.drop(Reason.ICMPV6_UNREPORTABLE, packet, FROM_TUNNEL, detail=detail)
 
     def _learn_path_mtu(
         self, packet: bytes, report: TunnelReport, mtu: int, now: float, work: Work
@@ -170,4 +178,4 @@ class BorderRelay:
         # Without DF nobody need be told: the next such packet leaves in fragments.
         if report.quoted.dont_fragment and may_answer_ipv4(report.original, report.quoted):
             sender = report.quoted.source
-            self._down.answer(report.original, sender, report.code, mtu - OVERHEAD, work)
+            self._down.answer(report.original, sender, report.code, mtu - OVERHEAD, now, work)

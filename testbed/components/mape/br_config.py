@@ -33,6 +33,8 @@ class BorderRelayConfig:
         fragment_timeout: seconds a first fragment's port is remembered, or a later one waits.
         most_fragments: fragmented datagrams remembered at once, in each direction.
         reassembly_timeout: seconds for the outer IPv6 fragments of a packet (RFC 8200 sec. 4.5).
+        icmp_per_second, icmp_burst: ICMP errors the BR sends in the long run, and at once (RFC
+            1812 section 4.3.2.8); echo replies do not count.
     """
 
     address: IPv6Address
@@ -47,6 +49,8 @@ class BorderRelayConfig:
     fragment_timeout: float = 15.0
     most_fragments: int = 1024
     reassembly_timeout: float = 60.0
+    icmp_per_second: int = 100
+    icmp_burst: int = 100
 
 
 def load_br_config(path: Path) -> BorderRelayConfig:
@@ -75,6 +79,8 @@ def load_br_config(path: Path) -> BorderRelayConfig:
         fragment_timeout=reader.seconds("fragment_timeout", 15.0),
         most_fragments=reader.integer("most_fragments", 1024, 1, 1 << 20),
         reassembly_timeout=reader.seconds("reassembly_timeout", 60.0),
+        icmp_per_second=reader.integer("icmp_per_second", 100, 1, 1 << 20),
+        icmp_burst=reader.integer("icmp_burst", 100, 1, 1 << 20),
     )
     reader.finish()
     return config

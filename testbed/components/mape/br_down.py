@@ -21,6 +21,7 @@ from testbed.components.packet.icmp import (
     may_answer_ipv4,
 )
 from testbed.components.packet.ipv4 import IPv4Header, is_unicast_source, parse_ipv4, trim_ipv4
+from testbed.components.packet.rate_limit import TokenBucket
 
 PLACE = "internet ingress"
 
@@ -40,8 +41,10 @@ class TowardsCe:
         self.fragments: FragmentTracker[Destination | Refusal] = FragmentTracker(
             timeout=config.fragment_timeout, most_datagrams=config.most_fragments
         )
+        self._errors = TokenBucket(config.icmp_per_second, config.icmp_burst)
         self.encapsulated = 0
         self.answered = 0
+        self.unanswered = 0
 
     def receive(self, packet: bytes, now: float, work: Work) -> None:
         """Take one IPv4 packet.
@@ -68,8 +71,14 @@ class TowardsCe:
         """Give up fragments that waited too long for their first."""
         work.give_up(self.fragments.expire(now), PLACE)
 
-    def answer(self, packet: bytes, to: int, code: int, rest: int, work: Work) -> None:
-        """Send an ICMP destination unreachable about ``packet`` from the BR's own address."""
+    def answer(self, packet: bytes, to: int, code: int, rest: int, now: float, work: Work) -> bool:
+        """Send an ICMP destination unreachable about ``packet`` from the BR's own address.
+
+        False: not sent, the rate limit is reached (RFC 1812 section 4.3.2.8).
+        """
+        if not self._errors.take(now):
+            self.unanswered += 1
+            return False
         self.answered += 1
         work.packets.append(
             build_icmpv4_error(
@@ -81,6 +90,7 @@ class TowardsCe:
                 rest=rest,
             )
         )
+        return True
 
     def _destination(self, packet: bytes, header: IPv4Header) -> Destination | Refusal:
         """The CE for a whole packet or first fragment to a shared address."""
@@ -128,7 +138,7 @@ class TowardsCe:
             detail = f"{len(packet)} bytes, tunnel MTU {mtu}"
             work.drop(Reason.TOO_BIG, packet, PLACE, rule=verdict.rule, detail=detail)
             if may_answer_ipv4(packet, header):
-                self.answer(packet, header.source, FRAGMENTATION_NEEDED, mtu, work)
+                self.answer(packet, header.source, FRAGMENTATION_NEEDED, mtu, now, work)
         else:
             self._send_in_pieces(packet, verdict, mtu, work)
 

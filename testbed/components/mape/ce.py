@@ -11,7 +11,13 @@ is the outer hop limit and then the TTL.  So the inner TTL falls by one at the C
 direction, as RFC 2473 section 3.1 wants, and the core itself changes neither.  A packet that is
 hairpinned inside the home passes the kernel twice and loses two; when it has none left for the
 second time the core answers with time exceeded itself, about the packet as its sender knows it.
-Packets cannot go round between tunnel and core: what comes from the tunnel only ever goes inside.
+
+Packets do not go round.  What comes from the tunnel only ever goes inside, but when nobody has the
+inside address the kernel's default route leads it back into the device.  It then has the source of
+somebody outside, which is in none of ``lan_prefixes``, and is dropped as ``inside-source-foreign``
+before it can take a port; so is every forged source of the home (RFC 2827).  If the sender outside
+forged a source of ``lan_prefixes``, it leaves once, for an inside address, and the BR, which has no
+rule for that, ends it.
 
 What is decided here and what is not: the port set, the checks on tunnel sources and the choice
 between BR and other CEs are MAP-E (``ce_in``, ``ce_out``, ``domain``); mappings, filters, timers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -17,6 +17,15 @@ from testbed.components.mape.tables import RuleTable
 from testbed.components.napt.policy import Filtering, MappingBehaviour, Quota, Timeouts
 from testbed.components.packet.transport import ICMP, TCP, UDP
 from testbed.errors import TestbedError
+
+PRIVATE_PREFIXES = (
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("100.64.0.0/10"),
+    IPv4Network("192.0.0.0/29"),
+)
+"""What a home may number itself with: RFC 1918, RFC 6598, and the B4 range of RFC 7335."""
 
 
 class PortAllocation(StrEnum):
@@ -47,6 +56,8 @@ class CustomerEdgeConfig:
         br: the border relay's IPv6 address.
         lan_address: the CE's own IPv4 address inside, source of the ICMP errors it sends there.
         rules: the rules of the domain.
+        lan_prefixes: the addresses of the home.  What comes from the inside with another source
+            is dropped (BCP 38): it would take ports of the home, and its answers have no way back.
         mesh: reach other CEs directly by the rules that are forwarding mapping rules (FMR), and
             accept packets from them.  Otherwise everything passes the BR.
         ipv6_mtu: MTU of the IPv6 network in bytes; the tunnel MTU is 40 less (RFC 2473 sec. 7).
@@ -74,6 +85,7 @@ class CustomerEdgeConfig:
     br: IPv6Address
     lan_address: IPv4Address
     rules: RuleTable
+    lan_prefixes: tuple[IPv4Network, ...] = PRIVATE_PREFIXES
     mesh: bool = True
     ipv6_mtu: int = 1500
     mss_clamp: int = 0
@@ -100,6 +112,16 @@ class CustomerEdgeConfig:
                 f"the rule assigns the prefix {self.parameters.ipv4_prefix}, not an address",
                 hint="this CE translates to one IPv4 address; use a rule with more EA bits",
             )
+        # Else the CE would drop its own ICMP errors, or what a forward's host answers.
+        inside = [("lan_address", self.lan_address)]
+        inside += [("forwards", forward.to) for forward in self.forwards]
+        for key, address in inside:
+            if not any(address in prefix for prefix in self.lan_prefixes):
+                listed = ", ".join(str(prefix) for prefix in self.lan_prefixes)
+                raise ConfigError(
+                    f"{key}: {address} is in none of lan_prefixes ({listed})",
+                    hint="add its prefix to lan_prefixes, or correct the address",
+                )
 
     @property
     def tunnel_mtu(self) -> int:
@@ -133,31 +155,36 @@ def load_ce_config(path: Path) -> CustomerEdgeConfig:
     if refusal not in {0, 1, 13}:
         raise reader.wrong("refusal_code", "13 (prohibited), 1 (host unreachable) or 0 (none)")
     br = reader.ipv6("br") if reader.has("br") or parameters.br is None else parameters.br
-    config = CustomerEdgeConfig(
-        parameters=parameters,
-        br=br,
-        lan_address=reader.ipv4("lan_address"),
-        rules=rules,
-        mesh=reader.boolean("mesh", True),
-        ipv6_mtu=ipv6_mtu,
-        mss_clamp=_mss_clamp(reader, ipv6_mtu),
-        hop_limit=reader.integer("hop_limit", 64, 1, 255),
-        outer_fragments=reader.boolean("outer_fragments", False),
-        path_mtu_discovery=reader.boolean("path_mtu_discovery", True),
-        source_check=reader.boolean("source_check", True),
-        rewrite_identification=reader.boolean("rewrite_identification", True),
-        port_allocation=_choice(reader, "port_allocation", PortAllocation.SEQUENTIAL),
-        seed=reader.integer("seed", 0, 0, 2**63 - 1),
-        mapping=_choice(reader, "mapping", MappingBehaviour.ENDPOINT_INDEPENDENT),
-        filtering=_choice(reader, "filtering", Filtering.ENDPOINT_INDEPENDENT),
-        timeouts=_timeouts(reader.object("timeouts")),
-        quota=_quota(reader.object("quota")),
-        refusal_code=refusal or None,
-        inbound_refresh=reader.boolean("inbound_refresh", False),
-        tcp_midstream=reader.boolean("tcp_midstream", False),
-        forwards=tuple(_forward(entry, parameters) for entry in reader.objects("forwards")),
-        reassembly_timeout=reader.seconds("reassembly_timeout", 60.0),
-    )
+    try:
+        config = CustomerEdgeConfig(
+            parameters=parameters,
+            br=br,
+            lan_address=reader.ipv4("lan_address"),
+            rules=rules,
+            lan_prefixes=reader.ipv4_prefixes("lan_prefixes", PRIVATE_PREFIXES),
+            mesh=reader.boolean("mesh", True),
+            ipv6_mtu=ipv6_mtu,
+            mss_clamp=_mss_clamp(reader, ipv6_mtu),
+            hop_limit=reader.integer("hop_limit", 64, 1, 255),
+            outer_fragments=reader.boolean("outer_fragments", False),
+            path_mtu_discovery=reader.boolean("path_mtu_discovery", True),
+            source_check=reader.boolean("source_check", True),
+            rewrite_identification=reader.boolean("rewrite_identification", True),
+            port_allocation=_choice(reader, "port_allocation", PortAllocation.SEQUENTIAL),
+            seed=reader.integer("seed", 0, 0, 2**63 - 1),
+            mapping=_choice(reader, "mapping", MappingBehaviour.ENDPOINT_INDEPENDENT),
+            filtering=_choice(reader, "filtering", Filtering.ENDPOINT_INDEPENDENT),
+            timeouts=_timeouts(reader.object("timeouts")),
+            quota=_quota(reader.object("quota")),
+            refusal_code=refusal or None,
+            inbound_refresh=reader.boolean("inbound_refresh", False),
+            tcp_midstream=reader.boolean("tcp_midstream", False),
+            forwards=tuple(_forward(entry, parameters) for entry in reader.objects("forwards")),
+            reassembly_timeout=reader.seconds("reassembly_timeout", 60.0),
+        )
+    except ConfigError as error:
+        where = error.where or str(path)
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
     reader.finish()
     return config
 

@@ -45,7 +45,8 @@ class FromTunnel:
             work.refuse(refusal, packet, PLACE, about=str(summarize(inner)))
             return work.outcome()
         if header.destination != self._ipv4:
-            work.drop(Reason.NOT_FOR_US, packet, PLACE, detail=str(summarize(inner)))
+            detail = f"{summarize(inner)}; another inner destination (RFC 7597 section 8.1)"
+            work.drop(Reason.NOT_FOR_US, packet, PLACE, detail=detail)
             return work.outcome()
         marked = propagate_ecn(outer, header, inner)
         if marked is None:

@@ -16,15 +16,22 @@ from testbed.components.packet.encapsulation import OVERHEAD, encapsulate
 from testbed.components.packet.errors import MalformedPacketError
 from testbed.components.packet.fragments import fragment_ipv4, fragment_ipv6
 from testbed.components.packet.icmp import FRAGMENTATION_NEEDED, UNREACHABLE
-from testbed.components.packet.ipv4 import OFFSET_MASK, parse_ipv4
+from testbed.components.packet.ipv4 import (
+    MINIMUM_HEADER,
+    OFFSET_MASK,
+    SOURCE_AT,
+    address_text,
+    parse_ipv4,
+)
 from testbed.components.packet.outcome import Outcome
 from testbed.components.packet.transport import SYN, TCP, clamp_mss
 
 PLACE = "tunnel egress"
+INSIDE = "inside ingress"
 
 
 class TowardsTunnel:
-    """Translates and encapsulates."""
+    """Refuses foreign sources, translates and encapsulates."""
 
     def __init__(
         self,
@@ -36,6 +43,10 @@ class TowardsTunnel:
         self._napt = napt
         self._mesh = mesh
         self._path_mtu = path_mtu
+        self._home = tuple(
+            (int(prefix.netmask), int(prefix.network_address)) for prefix in config.lan_prefixes
+        )
+        self._shared = int(config.parameters.ipv4)
         self._address = config.parameters.ce_ipv6.packed
         self._br = config.br.packed
         self._hop_limit = config.hop_limit
@@ -46,6 +57,11 @@ class TowardsTunnel:
 
     def receive(self, packet: bytes, now: float, drops: DropLog) -> Outcome:
         """Take one IPv4 packet from the inside."""
+        if not self._of_the_home(packet):
+            work = Work(drops)
+            source = address_text(_source(packet))
+            work.drop(Reason.INSIDE_SOURCE_FOREIGN, packet, INSIDE, detail=f"source {source}")
+            return work.outcome()
         to_outside, to_inside, events = self._napt.outbound(packet, now)
         if len(to_outside) == 1 and not to_inside:
             # The usual case, without the making of lists.
@@ -65,6 +81,21 @@ class TowardsTunnel:
             # inside is not known any more, nor may an ICMP error be sent about them.
             self._send(sent, packet if number == 0 else None, now, work)
         return work.outcome()
+
+    def _of_the_home(self, packet: bytes) -> bool:
+        """Whether the source is one of lan_prefixes and not the address outside.
+
+        A header that is cut off passes: that it is malformed is for the NAPT to say.
+        """
+        if len(packet) < MINIMUM_HEADER:
+            return True
+        source = _source(packet)
+        if source == self._shared:
+            return False
+        for mask, network in self._home:  # noqa: SIM110 - any() costs more, for every packet
+            if source & mask == network:
+                return True
+        return False
 
     def tunnel_end(self, destination: int, port: int) -> bytes:
         """Where a packet to this address and port goes: a CE by FMR, else the BR.
@@ -116,6 +147,10 @@ class TowardsTunnel:
             encapsulate(piece, self._address, end, self._hop_limit)
             for piece in fragment_ipv4(packet, mtu)
         ]
+
+
+def _source(packet: bytes) -> int:
+    return int.from_bytes(packet[SOURCE_AT : SOURCE_AT + 4], "big")
 
 
 def clamped(packet: bytes, limit: int) -> bytes:

@@ -88,6 +88,21 @@ class ConfigReader:
         """An IPv4 prefix without host bits."""
         return self._parsed(IPv4Network, key, "an IPv4 prefix such as 192.168.1.0/24")
 
+    def ipv4_prefixes(self, key: str, default: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+        """A list of IPv4 prefixes without host bits, at least one."""
+        if not self.has(key):
+            return default
+        value = self._data[key]
+        expected = 'a list of IPv4 prefixes such as ["192.168.1.0/24"]'
+        if not isinstance(value, list) or not value:
+            raise self.wrong(key, expected)
+        if not all(isinstance(entry, str) for entry in value):
+            raise self.wrong(key, expected)
+        try:
+            return tuple(IPv4Network(entry) for entry in value)
+        except ValueError:
+            raise self.wrong(key, expected) from None
+
     def integer(self, key: str, default: int, least: int, most: int) -> int:
         """A whole number between ``least`` and ``most``."""
         if not self.has(key):

@@ -63,7 +63,7 @@ class Reason(Enum):
     NO_RULE = (
         "no-rule",
         "no mapping rule covers the IPv4 destination address",
-        "RFC 7597 section 5.4",
+        "RFC 7597 section 5.3",
     )
     PORT_UNASSIGNED = (
         "port-unassigned",
@@ -85,7 +85,7 @@ class Reason(Enum):
     QUOTE_MISMATCH = (
         "quote-mismatch",
         "an ICMP error quotes a packet that its receiver cannot have sent",
-        "RFC 5508 section 4.2, RFC 5927 section 4.1",
+        "RFC 5508 section 4.2",
     )
 
     # Whether the sender of a tunnelled packet is who it says (anti-spoofing).
@@ -116,10 +116,16 @@ class Reason(Enum):
         "RFC 1812 section 5.3.7",
     )
 
+    INSIDE_SOURCE_FOREIGN = (
+        "inside-source-foreign",
+        "a packet from the inside whose source is no address of the home (ingress filtering)",
+        "RFC 2827 (BCP 38), RFC 7597 section 11",
+    )
+
     # Size and fragments.
     TOO_BIG = (
         "too-big",
-        "the packet exceeds the tunnel MTU and may not be fragmented (DF); the sender was told",
+        "the packet exceeds the tunnel MTU and may not be fragmented (DF)",
         "RFC 2473 section 7.2",
     )
     FRAGMENT_TIMEOUT = (
@@ -130,7 +136,7 @@ class Reason(Enum):
     FRAGMENT_OVERFLOW = (
         "fragment-overflow",
         "the bounded memory for fragments was full",
-        "RFC 7597 section 8.3.2, RFC 4963",
+        "RFC 7597 section 8.3.2",
     )
     FRAGMENT_OVERLAP = (
         "fragment-overlap",
@@ -156,6 +162,7 @@ class Reason(Enum):
     )
     ICMPV6_UNREPORTABLE = (
         "icmpv6-unreportable",
-        "an ICMPv6 error about a packet whose IPv4 sender may not be sent an ICMP error",
-        "RFC 2473 section 8.2, RFC 1812 section 4.3.2.7",
+        "an ICMPv6 error about a packet whose IPv4 sender may not be sent an ICMP error, be it for "
+        "what the packet is or because enough errors were sent (the detail says so)",
+        "RFC 2473 section 8.2, RFC 1812 sections 4.3.2.7 and 4.3.2.8",
     )

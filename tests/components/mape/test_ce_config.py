@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def test_everything_one_may_say(tmp_path: Path) -> None:
     config = _load(
         tmp_path,
         br="2001:db8::64",
+        lan_prefixes=["192.168.1.0/24", "10.1.0.0/16"],
         mesh=False,
         ipv6_mtu=1400,
         mss_clamp="auto",
@@ -78,6 +79,7 @@ def test_everything_one_may_say(tmp_path: Path) -> None:
         reassembly_timeout=9,
     )
     assert str(config.br) == "2001:db8::64"
+    assert config.lan_prefixes == (IPv4Network("192.168.1.0/24"), IPv4Network("10.1.0.0/16"))
     assert (config.mesh, config.ipv6_mtu, config.tunnel_mtu) == (False, 1400, 1360)
     assert (config.mss_clamp, config.hop_limit) == (1320, 32)
     assert config.outer_fragments
@@ -120,6 +122,20 @@ _FORWARD = {"protocol": "tcp", "port": 5233, "to": "192.168.1.12", "to_port": 80
     ("changes", "message"),
     [
         ({"lan_address": ...}, "lan_address is missing"),
+        ({"lan_prefixes": []}, "is not a list of IPv4 prefixes"),
+        ({"lan_prefixes": "192.168.1.0/24"}, "is not a list of IPv4 prefixes"),
+        ({"lan_prefixes": ["192.168.1.1/24"]}, "is not a list of IPv4 prefixes"),
+        ({"lan_prefixes": ["2001:db8::/32"]}, "is not a list of IPv4 prefixes"),
+        ({"lan_prefixes": [3232235776]}, "is not a list of IPv4 prefixes"),
+        (
+            {"lan_prefixes": ["192.168.2.0/24"]},
+            "lan_address: 192.168.1.1 is in none of lan_prefixes (192.168.2.0/24)",
+        ),
+        ({"lan_address": "203.0.113.9"}, "lan_address: 203.0.113.9 is in none of lan_prefixes"),
+        (
+            {"forwards": [_FORWARD | {"to": "203.0.113.9"}]},
+            "forwards: 203.0.113.9 is in none of lan_prefixes",
+        ),
         ({"delegated_prefix": "240b:10:1234:4700::1/56"}, "is not an IPv6 prefix"),
         ({"delegated_prefix": "2001:db8::/56"}, "no rule covers 2001:db8::/56"),
         ({"delegated_prefix": "240b:10::/40"}, "delegated_prefix:"),

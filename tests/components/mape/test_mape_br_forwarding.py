@@ -280,6 +280,7 @@ def test_counters_add_up() -> None:
         "encapsulated": 1,
         "decapsulated": 1,
         "answered": 0,
+        "unanswered": 0,
         "waiting": 0,
         "drop.source-port-mismatch": 1,
     }

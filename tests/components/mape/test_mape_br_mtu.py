@@ -219,6 +219,44 @@ def test_an_error_about_an_outer_first_fragment_is_relayed() -> None:
     assert drop.reason == "icmpv6-unreportable"
 
 
+def test_icmp_errors_have_a_rate_limit_and_the_drops_stay_told() -> None:
+    br = relay(icmp_per_second=2, icmp_burst=3)
+    packet = wire(sized(1461, flags="DF"))
+    outcomes = [br.receive(packet, 0.0) for _ in range(5)]
+    assert [len(outcome.packets) for outcome in outcomes] == [1, 1, 1, 0, 0]
+    for outcome in outcomes:
+        (drop,) = outcome.events
+        assert isinstance(drop, Drop)
+        assert drop.reason == "too-big"
+    assert len(br.receive(packet, 0.5).packets) == 1  # one more after half a second, at 2 a second
+    assert br.receive(packet, 0.5).packets == ()
+    counters = br.counters()
+    assert (counters["drop.too-big"], counters["answered"], counters["unanswered"]) == (7, 4, 3)
+
+
+def test_the_usual_limit_is_100_errors_at_once() -> None:
+    br = relay()
+    packet = wire(sized(1461, flags="DF"))
+    assert sum(len(br.receive(packet, 0.0).packets) for _ in range(150)) == 100
+
+
+def test_errors_relayed_from_the_tunnel_share_the_limit() -> None:
+    br = relay(icmp_per_second=1, icmp_burst=1)
+    sent = only_packet(br.receive(wire(udp_to(A)), 0.0))
+    answered(br.receive(about(sent, ICMPv6DestUnreach(code=0)), 0.0))
+    drop = only_drop(br.receive(about(sent, ICMPv6DestUnreach(code=0)), 0.0))
+    assert drop.reason == "icmpv6-unreportable"
+    assert drop.detail is not None
+    assert drop.detail.endswith("the limit of ICMP errors is reached")
+    # What a packet-too-big teaches is learnt all the same.
+    big = wire(sized(1400, flags="DF"))
+    sent = only_packet(br.receive(big, 0.0))
+    outcome = br.receive(about(sent, ICMPv6PacketTooBig(mtu=1300)), 0.0)
+    assert outcome.packets == ()
+    assert [type(event) for event in outcome.events] == [Note]
+    assert only_drop(br.receive(big, 0.0)).detail == "1400 bytes, tunnel MTU 1260"
+
+
 def test_errors_that_cannot_be_about_our_packets() -> None:
     br = relay()
     cases = {

@@ -47,6 +47,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         "fragment_timeout": 2,
         "most_fragments": 5,
         "reassembly_timeout": 1.5,
+        "icmp_per_second": 7,
+        "icmp_burst": 3,
     }
     config = load_br_config(write(tmp_path, GOOD | said))
     assert {name: getattr(config, name) for name in said} == said
@@ -83,6 +85,8 @@ def test_rules_as_strings_and_objects(tmp_path: Path) -> None:
         ({"ipv6_mtu": True}, "from 1280 to 65535"),
         ({"source_check": "no"}, "is not true or false"),
         ({"fragment_timeout": 0}, "seconds above 0"),
+        ({"icmp_per_second": 0}, "a whole number from 1"),
+        ({"icmp_burst": 0.5}, "a whole number from 1"),
         ({"hop_limit": 256}, "from 1 to 255"),
         ({"sourcecheck": True}, "did you mean source_check?"),
         ({"colour": "red"}, "the keys are address"),
