@@ -8,6 +8,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 
+from testbed.events import MappingCreated
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.v6plus.support import CE_ADDRESS, wire
@@ -74,3 +75,18 @@ def test_the_true_source_passes(lab: ScenarioLab) -> None:
         line.sendto(bytes(packet), (BR_ADDRESS, 0))
         data, source = server.recvfrom(100)
     assert (data, source) == (b"genuine", (SHARED_IPV4, 6944))
+
+
+def test_a_foreign_source_from_the_home_ends_at_the_ce(
+    lab: ScenarioLab, evidence: Evidence
+) -> None:
+    """A host sends from an address that is not the home's: no mapping is made (BCP 38)."""
+    packet = IP(src="10.1.1.1", dst=WWW) / UDP(sport=3333, dport=9999) / b"forged"
+    with lab.socket("pc-a1", socket.AF_INET, socket.SOCK_RAW, _IPPROTO_RAW) as host:
+        host.sendto(bytes(packet), (WWW, 0))
+        lab.wait_for(lambda _: bool(lab.drops(node="ce-a")), "the CE's drop")
+    (drop,) = lab.drops(node="ce-a")
+    evidence.text("The drop", str(drop))
+    assert drop.reason == "inside-source-foreign"
+    mapped = [r for r in lab.events() if isinstance(r.event, MappingCreated) and r.node == "ce-a"]
+    assert mapped == []
