@@ -252,7 +252,9 @@ def test_down_returns_when_every_process_of_the_lab_is_gone(up: Up) -> None:
 
 
 _OWNER = """
-    import sys, time
+    import signal, sys, time
+    # Whoever was started in the background may have inherited deafness to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from pathlib import Path
     from testbed.lab import Lab
     from tests.lab.conftest import two_hosts
