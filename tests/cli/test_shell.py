@@ -32,8 +32,9 @@ def test_a_session(pair_lab: Lab, terminal: Open, shell: str, tmp_path: Path) ->
     at.expect("on alice, pid 1 is testbed-lab\r\n")
     at.expect("a terminal\r\n")
     at.expect(_prompt(pair_lab))
-    at.type("sleep 98765\n")
-    at.expect("98765\r\n")
+    # The word comes from the program in the foreground: before that, the shell would get the ^C.
+    at.type("sh -c 'echo begun; exec sleep 98765'\n")
+    at.expect("[\r\n]begun\r\n")
     at.type("\x03")
     at.expect(_prompt(pair_lab))  # the shell itself has survived the interrupt
     at.type("exit 5\n")
