@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.events import kinds
+from testbed.events import kinds, sa_kinds
 from testbed.events.kinds import Event, Record
 
 VERSION = 1
@@ -27,8 +27,12 @@ def event_types() -> dict[str, type[Event]]:
     """Every kind of event by its JSON name."""
     return {
         value.kind: value
-        for value in vars(kinds).values()
-        if isinstance(value, type) and issubclass(value, Event) and value is not Event
+        for module in (kinds, sa_kinds)
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Event)
+        and value is not Event
+        and "kind" in vars(value)
     }
 
 
@@ -80,6 +84,11 @@ def _build(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise EventFormatError(f"{where}: a list is expected")
         return tuple(_build(typing.get_args(hint)[0], item, where) for item in value)
+    if typing.get_origin(hint) is typing.Literal:
+        if not isinstance(value, str) or value not in typing.get_args(hint):
+            words = ", ".join(typing.get_args(hint))
+            raise EventFormatError(f"{where}: one of {words} is expected, not {value!r}")
+        return value
     if is_dataclass(hint) and isinstance(hint, type):
         return _build_object(hint, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -103,7 +112,10 @@ def _build_object(cls: type[Any], value: Any, where: str) -> Any:
             arguments[name] = _build(hints[name], value[name], f"{where}.{name}")
         elif spec.default is MISSING:
             raise EventFormatError(f"{where}: field {name!r} is missing")
-    return cls(**arguments)
+    try:
+        return cls(**arguments)
+    except ValueError as error:  # a value that checks itself, such as an SPI
+        raise EventFormatError(f"{where}: {error}") from error
 
 
 def decode(line: str | bytes) -> Record:

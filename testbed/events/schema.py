@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 from testbed.events.codec import ORIGINS, VERSION, event_types
@@ -17,16 +17,23 @@ def _type_schema(hint: Any) -> dict[str, Any]:
         (hint,) = [arg for arg in typing.get_args(hint) if arg is not type(None)]
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": _type_schema(typing.get_args(hint)[0])}
+    if typing.get_origin(hint) is typing.Literal:
+        return {"enum": list(typing.get_args(hint))}
     if is_dataclass(hint) and isinstance(hint, type):
         return _object_schema(hint)
     return {"type": _SIMPLE[hint]}
+
+
+def _field_schema(hint: Any, field: Field[Any]) -> dict[str, Any]:
+    extra: dict[str, Any] = field.metadata.get("schema", {})
+    return _type_schema(hint) | extra
 
 
 def _object_schema(cls: type[Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {
         "type": "object",
-        "properties": {f.name: _type_schema(hints[f.name]) for f in fields(cls)},
+        "properties": {f.name: _field_schema(hints[f.name], f) for f in fields(cls)},
         "required": [f.name for f in fields(cls) if f.default is MISSING],
         "additionalProperties": False,
     }

@@ -25,6 +25,7 @@ from testbed.events import (
     ServiceStarted,
     Verdict,
 )
+from testbed.evidence import sa_words
 
 PLAIN = "plain"
 GOOD = "good"
@@ -39,7 +40,7 @@ def in_words(event: Event) -> tuple[str, str]:
 
 
 _Told = tuple[str, str]
-_TELLERS: dict[type[Event], Callable[..., _Told]] = {}
+_TELLERS: dict[type[Event], Callable[..., _Told]] = dict(sa_words.TELLERS)
 
 
 def _tells(

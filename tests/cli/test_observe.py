@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import typing
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from testbed.events import Drop, LabUp, Note, PacketSummary, Record, encode
 from testbed.events.codec import event_types
 from testbed.lab import Lab
 from tests.cli.conftest import Call, Start, read_until
+from tests.events.samples import sample
 
 _PACKET = PacketSummary("10.0.0.1", "192.0.2.7", "UDP", 60, 5000, 53)
 _DROP = Drop("map-br", "wrong-psid", "tunnel ingress", _PACKET, "rule 3", "RFC 7597 8.1", "x\ny")
@@ -73,12 +72,7 @@ def test_the_schema_describes_every_kind(call: Call) -> None:
 def test_every_kind_of_event_has_a_line_of_its_own(kind: str) -> None:
     """No kind falls through to the representation for programmers."""
     cls = event_types()[kind]
-    samples: dict[object, object] = {str: "word", int: 7, float: 1.5, bool: False}
-    samples[str | None] = "word"
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls) if field.name != "packet"]
-    values = {name: samples.get(hints[name], ("one", "two words")) for name in names}
-    event = cls(**{**values, "packet": _PACKET}) if kind == "drop" else cls(**values)
+    event = sample(cls, {str: "two words", int: 7, float: 1.5, bool: False})
     line = event_line(Record(0, "harness", event, "node"))
     assert kind in line
     assert cls.__name__ not in line

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.events import Event, Record, decode, encode, json_schema, to_json
-from testbed.events.codec import EventFormatError, event_types
+from testbed.events import Record, decode, encode, json_schema, to_json
+from testbed.events.codec import EventFormatError
+from tests.events.samples import events
 
-_EVENTS: st.SearchStrategy[Event] = st.one_of(
-    [st.builds(cls) for _, cls in sorted(event_types().items())]
-)
 _RECORDS = st.builds(
     Record,
     time_ns=st.integers(0, 2**63 - 1),
     origin=st.sampled_from(["harness", "service", "capture", "test"]),
-    event=_EVENTS,
+    event=events(),
     node=st.none() | st.text(),
     service=st.none() | st.text(),
 )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import get_type_hints
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.events import Drop, Event, MappingCreated, Note, Record, ServiceExited, Verdict
+from testbed.events import Drop, MappingCreated, Note, Record, ServiceExited, Verdict
 from testbed.events.codec import event_types
 from testbed.evidence.event_words import BAD
 from testbed.evidence.report.timeline import (
@@ -18,6 +15,7 @@ from testbed.evidence.report.timeline import (
     timeline,
     timeline_text,
 )
+from tests.events.samples import sample
 from tests.evidence.reports import START, record
 
 
@@ -78,17 +76,9 @@ def test_as_text() -> None:
 def test_every_kind_of_event_is_told_in_words() -> None:
     # A kind without words of its own would be told by its bare name.
     for kind, cls in event_types().items():
-        (entry,) = timeline([record(0, st_sample(cls))])
+        (entry,) = timeline([record(0, sample(cls))])
         assert entry.kind == kind
         assert entry.text != kind
-
-
-def st_sample(cls: type[Event]) -> Event:
-    """Some event of that kind, every field filled."""
-    samples = {str: "text", int: 3, float: 1.5, bool: True}
-    hints = get_type_hints(cls)
-    filled = {field.name: samples.get(hints[field.name]) for field in fields(cls)}
-    return cls(**{name: () if value is None else value for name, value in filled.items()})
 
 
 _TONES = st.sampled_from(["plain", "good", "bad", "warn"])
