@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.guest import calls
@@ -27,8 +28,10 @@ _IFF_UP = 1
 _IFREQ = struct.Struct("16sH22x")
 
 
-def furnish(run_folder: str) -> None:
+def furnish(run_folder: str, mounts: Iterable[tuple[str, str]] = ()) -> None:
     """Lay the root, mount what belongs into it, bring the loopback interface up.
+
+    ``mounts`` are those of the job: a path of the host, and the one that also leads to it.
 
     Raises:
         KernelError: a mount was refused; says which.
@@ -37,6 +40,8 @@ def furnish(run_folder: str) -> None:
     _mount_system()
     Path(run_folder).mkdir(parents=True, exist_ok=True)
     libc.mount("none", run_folder, "hostfs", _PRIVATE, RUN)
+    for source, target in mounts:
+        _show(source, target)
     _devices()
     libc.set_host_name("guest")
     _loopback_up()
@@ -69,6 +74,15 @@ def _mount_system() -> None:
     libc.mount("devpts", "/dev/pts", "devpts", libc.MS_NOSUID | libc.MS_NOEXEC, options)
     libc.mount("tmpfs", "/dev/shm", "tmpfs", _PRIVATE, "mode=1777")
     libc.mount("mqueue", "/dev/mqueue", "mqueue", _VIRTUAL)
+
+
+def _show(source: str, target: str) -> None:
+    if Path(source).is_dir():
+        Path(target).mkdir(parents=True, exist_ok=True)
+    elif not Path(target).exists():
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).touch()
+    libc.mount(source, target, None, libc.MS_BIND)
 
 
 def _devices() -> None:

@@ -39,7 +39,7 @@ def main() -> NoReturn:
         link.send(Kind.HELLO)
         _, content = link.receive()
         job = Job.from_json(json.loads(content))
-        furnish(job.run_folder)
+        furnish(job.run_folder, job.mounts)
         if _time_is_virtual():
             time.sleep(max(0.0, SETTLE_S - time.monotonic()))
         link.send_json(Kind.ENDED, {"status": _run(job, link)})

@@ -16,6 +16,7 @@ folders that the nodes of a lab have for themselves (/run, /tmp, /var...)."""
 class Job:
     """A command, its environment and working folder, and where it finds the run folder.
 
+    ``mounts`` are pairs: a file or folder of the host, and the path that also leads to it inside.
     The environment is added to a small fixed one (``PATH``, ``HOME``, ``LANG``); nothing else of
     the host's comes in.  The command is root in the guest.
     """
@@ -24,6 +25,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = "/"
     run_folder: str = RUN_FOLDER
+    mounts: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For the way into the guest."""
@@ -32,7 +34,8 @@ class Job:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         """The inverse of :meth:`to_json`."""
-        return cls(**{**value, "arguments": tuple(value["arguments"])})
+        mounts = tuple((source, target) for source, target in value["mounts"])
+        return cls(**{**value, "arguments": tuple(value["arguments"]), "mounts": mounts})
 
     @property
     def whole_environment(self) -> dict[str, str]:
