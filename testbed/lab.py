@@ -17,19 +17,26 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from testbed.clock import LabClock
 from testbed.errors import LabError, LabNotFoundError, TopologyError
-from testbed.events import Drop, Event, Note, Record, decode, encode
+from testbed.events import Drop, Event, LabUp, Note, Record, encode
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
+from testbed.lab_events import EVENTS_FILE, EventFeed, read_events
+from testbed.lab_schedule import RunningSchedule, begin_schedule, fault_message
+from testbed.lab_talk import Conversation
+from testbed.model.fault import Fault
 from testbed.model.files import dump_json, load_topology
 from testbed.model.impairment import Impairment
+from testbed.model.schedule import Entry
 from testbed.model.topology import Topology
 from testbed.model.validate import validate
+from testbed.moments import Duration, Moment
 from testbed.plan import make_plan
 from testbed.runs import new_run_folder
 from testbed.supervisor import boot
@@ -38,7 +45,8 @@ from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json
 from testbed.supervisor.spec import LabSpec
 
-_LOOK_EVERY = 0.01
+__all__ = ["Lab", "read_events"]
+
 _LONGEST_END = 30.0
 Progress = Callable[[str], None]
 
@@ -54,6 +62,7 @@ class Lab:
         self.run_folder = run_folder
         self._boot = boot_channel
         self._is_down = False
+        self.clock = LabClock()
 
     @classmethod
     def up(
@@ -108,10 +117,15 @@ class Lab:
         Raises:
             LabNotFoundError: there is none.
         """
-        with _Conversation(name) as talk:
+        with Conversation(name) as talk:
             status = talk.ask({"do": "status"})["status"]
         folder = Path(status["run_folder"])
-        return cls(name, load_topology(folder / "topology.json"), folder, None)
+        lab = cls(name, load_topology(folder / "topology.json"), folder, None)
+        for record in read_events(folder / EVENTS_FILE):
+            if isinstance(record.event, LabUp):
+                lab.clock = LabClock(record.time_ns)
+                break
+        return lab
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +144,7 @@ class Lab:
             return
         self._is_down = True
         try:
-            with _Conversation(self.name) as talk:
+            with Conversation(self.name) as talk:
                 supervisor = os.pidfd_open(talk.channel.peer()[0])
                 try:
                     talk.ask({"do": "down"})
@@ -149,7 +163,7 @@ class Lab:
     @property
     def pid(self) -> int:
         """The lab's supervisor, as the host numbers it; with its end the lab has ended."""
-        with _Conversation(self.name) as talk:
+        with Conversation(self.name) as talk:
             return talk.channel.peer()[0]
 
     def status(self) -> dict[str, Any]:
@@ -219,7 +233,7 @@ class Lab:
         protocol: int = 0,
     ) -> socket.socket:
         """A real socket that lives in the node's network, for this process to use."""
-        with _Conversation(self.name) as talk:
+        with Conversation(self.name) as talk:
             request = {"do": "socket", "node": node, "family": int(family), "kind": int(kind)}
             talk.channel.send({**request, "protocol": protocol})
             _, descriptors = talk.answer()
@@ -254,11 +268,28 @@ class Lab:
         addresses: Sequence[str] = (),
     ) -> None:
         """Put a fault on the lab (kinds: see :mod:`testbed.model.fault`)."""
-        message: dict[str, Any] = {"do": "fault", "kind": kind, "target": target}
-        if impairment is not None:
-            fields = Impairment.__dataclass_fields__
-            message["impairment"] = {field: getattr(impairment, field) for field in fields}
-        self._ask({**message, "addresses": list(addresses)})
+        fault = Fault(kind, target, impairment=impairment, addresses=tuple(addresses))
+        self._ask({"do": "fault", **fault_message(fault)})
+
+    def schedule(self, *entries: Entry) -> RunningSchedule:
+        """Have faults come by themselves, at exact times counted from now.
+
+            with lab.schedule(at("3h", cut("home")), at("3h 5min", restore("home"))):
+                eventually(lab, "child-sa-established", within="4h")
+
+        Raises:
+            ScheduleError: this lab cannot carry it out, or a moment is past.
+            MomentError: an entry's time is none.
+        """
+        return begin_schedule(self.name, self.run_folder, self.topology, self.clock, entries)
+
+    def sleep(self, duration: Duration) -> None:
+        """Let time pass (see :meth:`testbed.clock.LabClock.sleep`)."""
+        self.clock.sleep(duration)
+
+    def sleep_until(self, when: Moment) -> None:
+        """Let time pass until a moment (see :meth:`testbed.clock.LabClock.sleep_until`)."""
+        self.clock.sleep_until(when)
 
     def service(self, key: str, action: str, signal: int = 0) -> None:
         """``start``, ``stop``, ``restart`` or ``signal`` a service ``node/name``."""
@@ -267,7 +298,11 @@ class Lab:
     def events(self) -> list[Record]:
         """All events so far, those that services have just sent included."""
         self._ask({"do": "sync"})
-        return list(read_events(self.run_folder / "events.jsonl"))
+        return list(read_events(self.run_folder / EVENTS_FILE))
+
+    def feed(self) -> EventFeed:
+        """The events from the beginning on and as they come, for whoever waits for them."""
+        return EventFeed(self.name, self.run_folder)
 
     def drops(self, *, node: str | None = None, reason: str | None = None) -> list[Drop]:
         """The packets that our components say they dropped."""
@@ -287,12 +322,15 @@ class Lab:
         Raises:
             LabError: they do not within ``timeout`` seconds.
         """
-        deadline = time.monotonic() + timeout
-        while not condition(events := self.events()):
-            if time.monotonic() > deadline:
-                last = "\n".join(f"  {encode(record)}" for record in events[-8:])
-                raise LabError(f"waited {timeout:g} s in vain for {what}; last events:\n{last}")
-            time.sleep(_LOOK_EVERY)
+        deadline_ns = time.monotonic_ns() + round(timeout * 1e9)
+        with self.feed() as feed:
+            events = feed.take_all()
+            while not condition(events):
+                if time.monotonic_ns() >= deadline_ns:
+                    last = "\n".join(f"  {encode(record)}" for record in events[-8:])
+                    raise LabError(f"waited {timeout:g} s in vain for {what}; last events:\n{last}")
+                feed.wait(deadline_ns)
+                events += feed.take() if time.monotonic_ns() < deadline_ns else feed.take_all()
         return events
 
     def emit(self, event: Event, node: str | None = None) -> None:
@@ -305,46 +343,8 @@ class Lab:
         self.emit(Note(text))
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        with _Conversation(self.name) as talk:
+        with Conversation(self.name) as talk:
             return talk.ask(message)
-
-
-class _Conversation:
-    """A connection to a lab for one or a few requests."""
-
-    def __init__(self, lab: str) -> None:
-        self.channel = channels.connect(lab)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.channel.close()
-
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its answer; an error answer is raised."""
-        self.channel.send(message)
-        return self.answer()[0]
-
-    def answer(self) -> tuple[dict[str, Any], tuple[int, ...]]:
-        """The next answer."""
-        message, descriptors = self.channel.receive()
-        if "error" in message:
-            raise error_from_json(message["error"])
-        return message, descriptors
-
-
-def read_events(path: Path) -> Iterator[Record]:
-    """The records of an ``events.jsonl``."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):  # else it is being written just now
-                yield decode(line)
 
 
 def _await_end(supervisor: int, name: str) -> None:
@@ -369,7 +369,7 @@ def _prepare(folder: Path, topology: Topology) -> None:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         text = _without_secrets(dump_json(topology), topology)
         (folder / "topology.json").write_text(text, encoding="utf-8")
-        (folder / "events.jsonl").touch()
+        (folder / EVENTS_FILE).touch()
     except OSError as error:
         raise LabError(
             f"cannot write the run folder: {error.strerror}",

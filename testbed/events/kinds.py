@@ -117,12 +117,24 @@ class CommandEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class FaultApplied(Event):
-    """A fault was put on the lab, or lifted."""
+    """A fault was put on the lab, or lifted; ``due_ns`` is when a schedule wanted it."""
 
     kind: ClassVar[str] = "fault-applied"
     fault: str
     target: str
     detail: str = ""
+    due_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFailed(Event):
+    """A fault that was due by a schedule (at ``due_ns``) could not be put on the lab."""
+
+    kind: ClassVar[str] = "fault-failed"
+    fault: str
+    target: str
+    why: str
+    due_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from testbed.events import (
     Drop,
     Event,
     FaultApplied,
+    FaultFailed,
     LabDown,
     LabUp,
     MappingCreated,
@@ -103,6 +104,11 @@ def _command_ended(event: CommandEnded) -> _Told:
 def _fault_applied(event: FaultApplied) -> _Told:
     detail = f" ({event.detail})" if event.detail else ""
     return f"fault {event.fault} on {event.target}{detail}", WARN
+
+
+@_tells(FaultFailed)
+def _fault_failed(event: FaultFailed) -> _Told:
+    return f"fault {event.fault} on {event.target} failed: {event.why}", BAD
 
 
 @_tells(CaptureStarted)

@@ -28,8 +28,8 @@ class Faults:
         self._plan, self._nodes = plan, nodes
         self._services, self._journal = services, journal
 
-    async def apply(self, fault: Fault) -> None:
-        """Apply one fault.
+    async def apply(self, fault: Fault, due_ns: int | None = None) -> None:
+        """Apply one fault; ``due_ns`` is when a schedule wanted it.
 
         Raises:
             LabError: its target does not exist in this lab, or the kernel refused.
@@ -60,7 +60,7 @@ class Faults:
         detail = " ".join(fault.addresses)
         if fault.impairment is not None:
             detail = Shape("", "", 0, fault.impairment).text().removeprefix("shape : ")
-        self._journal.say(FaultApplied(fault.kind, fault.target, detail))
+        self._journal.say(FaultApplied(fault.kind, fault.target, detail, due_ns))
 
     def _each(self, fault: Fault, action: object) -> None:
         for port in self._ports(fault.target):

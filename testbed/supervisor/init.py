@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from testbed.errors import LabError, TestbedError
 from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
-from testbed.model.fault import Fault
 from testbed.plan.operations import StartService
 from testbed.supervisor.captures import Captures
 from testbed.supervisor.channel import Channel, ChannelClosedError
@@ -25,6 +24,7 @@ from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
 from testbed.supervisor.requests import LabParts, Requests
+from testbed.supervisor.scheduler import Appointment, Scheduler
 from testbed.supervisor.services import Services
 from testbed.supervisor.spec import LabSpec
 
@@ -66,6 +66,7 @@ class LabInit:
         self.services = Services(self.nodes, self.journal, children, spec.run_folder, spec.name)
         self.captures = Captures(self.nodes, self.journal, children, spec.run_folder)
         self.faults = Faults(spec.plan, self.nodes, self.services, self.journal)
+        self.scheduler = Scheduler(self.faults, self.journal)
         requests = Requests(
             LabParts(
                 spec=spec,
@@ -74,6 +75,7 @@ class LabInit:
                 captures=self.captures,
                 commands=Commands(self.nodes, self.journal, children, spec.name),
                 faults=self.faults,
+                scheduler=self.scheduler,
                 journal=self.journal,
                 limits=self._limits,
                 seconds=self._seconds,
@@ -92,7 +94,7 @@ class LabInit:
         self._listener.setblocking(False)
         loop.add_reader(self._listener, self._accept, requests)
         loop.add_signal_handler(signal.SIGTERM, self.end, "terminated")
-        self._schedule_faults(loop)
+        self._schedule_faults()
         self._boot.send({"up": requests.status()})
         await self._ended.wait()
         await self._finish()
@@ -154,13 +156,14 @@ class LabInit:
     def _say_failure(self, error: TestbedError) -> None:
         self.journal.say(LabDown(f"failed to come up: {error.what}"))
 
-    def _schedule_faults(self, loop: asyncio.AbstractEventLoop) -> None:
-        def apply(fault: Fault) -> None:
-            self.spawn(self.faults.apply(fault))
-
-        for fault in self._spec.topology.faults:
-            if fault.at is not None:
-                loop.call_later(fault.at, apply, fault)
+    def _schedule_faults(self) -> None:
+        """The faults that the topology has at a time."""
+        now_ns = time.monotonic_ns()
+        self.scheduler.begin(
+            Appointment(now_ns + round(fault.at * 1e9), fault)
+            for fault in self._spec.topology.faults
+            if fault.at is not None
+        )
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine beside everything else; its failure is noted in the journal."""

@@ -11,12 +11,14 @@ from testbed.errors import LabError
 from testbed.events import decode
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
+from testbed.supervisor import watchers
 from testbed.supervisor.captures import Captures
 from testbed.supervisor.channel import Channel
 from testbed.supervisor.commands import Commands
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
+from testbed.supervisor.scheduler import Appointment, Scheduler
 from testbed.supervisor.services import Services
 from testbed.supervisor.spec import LabSpec
 
@@ -35,6 +37,7 @@ class LabParts:
     captures: Captures
     commands: Commands
     faults: Faults
+    scheduler: Scheduler
     journal: Journal
     limits: str
     seconds: Callable[[], float]
@@ -52,6 +55,8 @@ class Requests:
             "socket": self._socket,
             "service": self._service,
             "fault": self._fault,
+            "schedule": self._schedule,
+            "watch": self._watch,
             "emit": self._emit,
             "sync": self._sync,
             "capture": self._capture,
@@ -122,16 +127,31 @@ class Requests:
         channel.send({"services": services.states()})
 
     async def _fault(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
-        impairment = message.get("impairment")
-        await self._lab.faults.apply(
-            Fault(
-                kind=str(message["kind"]),
-                target=str(message["target"]),
-                impairment=None if impairment is None else Impairment(**impairment),
-                addresses=tuple(message.get("addresses", ())),
-            )
-        )
+        await self._lab.faults.apply(_fault_of(message))
         channel.send({"ok": True})
+
+    async def _schedule(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
+        scheduler = self._lab.scheduler
+        if message["action"] == "begin":
+            appointments = [
+                Appointment(
+                    int(entry["due_ns"]),
+                    _fault_of(entry),
+                    int(entry["every_ns"]),
+                    None if entry["times"] is None else int(entry["times"]),
+                )
+                for entry in message["entries"]
+            ]
+            channel.send({"number": scheduler.begin(appointments)})
+            return
+        if message["action"] == "cancel":
+            scheduler.cancel(int(message["number"]))
+        await scheduler.done(int(message["number"]))
+        channel.send({"ok": True})
+
+    async def _watch(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
+        del message
+        await watchers.serve(channel, self._lab.journal)
 
     async def _emit(self, channel: Channel, message: dict[str, Any], _: list[int]) -> None:
         self._lab.journal.record(decode(str(message["line"])))
@@ -170,3 +190,13 @@ class Requests:
         await self._lab.finish()
         self._lab.end("asked")
         channel.send({"ok": True})
+
+
+def _fault_of(message: dict[str, Any]) -> Fault:
+    impairment = message.get("impairment")
+    return Fault(
+        kind=str(message["kind"]),
+        target=str(message["target"]),
+        impairment=None if impairment is None else Impairment(**impairment),
+        addresses=tuple(message.get("addresses", ())),
+    )
