@@ -28,6 +28,7 @@ from testbed.evidence.report.data import (
     Scenario,
     TopologyView,
 )
+from testbed.evidence.report.drawing_files import name_drawings
 from testbed.evidence.report.drops import group_drops
 from testbed.evidence.report.packets import last_packets
 from testbed.evidence.report.write import write_report
@@ -61,7 +62,7 @@ def make_report(run: ScenarioRun) -> RunReport:
     """Gather what the report shows."""
     records = {lab.name: _records(lab) for lab in run.labs}
     everything = sorted((one for some in records.values() for one in some), key=_time)
-    return RunReport(
+    report = RunReport(
         run=_run(run),
         scenarios=tuple(_scenario(run, one) for one in run.scenarios.values()),
         topologies=tuple(_view(run, lab, records[lab.name]) for lab in run.labs),
@@ -69,6 +70,7 @@ def make_report(run: ScenarioRun) -> RunReport:
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
     )
+    return name_drawings(report)
 
 
 def meanings() -> dict[str, str]:

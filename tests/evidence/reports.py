@@ -17,6 +17,7 @@ from testbed.events import (
 from testbed.evidence.graph import draw_svg
 from testbed.evidence.report import (
     CaptureFile,
+    DrawingEvidence,
     FileEvidence,
     LogFile,
     PacketLine,
@@ -85,13 +86,19 @@ _PACKETS = st.builds(
     path=st.none() | HOSTILE,
 )
 _FILES = st.builds(FileEvidence, title=HOSTILE, path=HOSTILE)
+PICTURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" class="p" width="9" height="9"><title>a &lt; b</title>'
+    "<style>.p { color: red; }</style><rect width='9' height='9'/><text x='1'>a secret</text></svg>"
+)
 _EVIDENCE = st.one_of(
+    st.builds(DrawingEvidence, title=HOSTILE, svg=st.just(PICTURE), path=st.none() | HOSTILE),
     st.builds(TextEvidence, title=HOSTILE, text=HOSTILE),
     st.builds(
         TableEvidence,
         title=HOSTILE,
         columns=_texts(),
         rows=st.lists(_texts(), max_size=3).map(tuple),
+        tones=st.lists(st.sampled_from(["good", "bad", "warn", "plain"]), max_size=3).map(tuple),
     ),
     _PACKETS,
     _FILES,

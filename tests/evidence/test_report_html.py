@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given, settings
 
 from testbed.evidence.report import (
+    DrawingEvidence,
     ReportError,
     RunReport,
     Scenario,
+    TableEvidence,
     TextEvidence,
     TopologyView,
     render,
 )
-from tests.evidence.reports import example, reports
+from tests.evidence.reports import PICTURE, example, reports
 
 # All that the page is made of: nothing that loads, sends or runs anything, but one script.
 TAGS = {
@@ -173,7 +175,7 @@ def test_no_data_becomes_markup(page: Page, report: RunReport) -> None:
     html = render(report)
     hostile = Page(html)
     assert hostile.raw["script"] == page.raw["script"]
-    assert set(hostile.raw["style"]) <= set(page.raw["style"])
+    assert set(hostile.raw["style"]) <= {*page.raw["style"], ".p { color: red; }"}
     assert hostile.tags <= TAGS
     for _, name, value in hostile.attributes:
         assert name in ATTRIBUTES or name.startswith("data-"), name
@@ -249,6 +251,25 @@ def test_only_plain_pictures_are_let_in(svg: str) -> None:
     report = replace(example(), topologies=(TopologyView("t", "", svg),))
     with pytest.raises(ReportError, match="drawing"):
         render(report)
+
+
+def test_a_drawing_among_the_evidence_is_let_in_only_when_plain() -> None:
+    bad = DrawingEvidence("t", "<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>")
+    scenario = replace(example().scenarios[0], evidence=(bad,))
+    with pytest.raises(ReportError, match=r"drawing of t of t.py::good: .*'script'"):
+        render(replace(example(), scenarios=(scenario,)))
+    good = replace(scenario, evidence=(DrawingEvidence("Timeline", PICTURE),))
+    page = Page(render(replace(example(), scenarios=(good,))))
+    assert "a secret Timeline" in page.words
+    policy = policy_of(page)
+    assert digest(".p { color: red; }") in policy
+
+
+def test_rows_of_a_table_have_tones() -> None:
+    table = TableEvidence("T", ("a",), (("x",), ("y",)), ("bad", "plain"))
+    scenario = replace(example().scenarios[0], evidence=(table,))
+    html = render(replace(example(), scenarios=(scenario,)))
+    assert '<tr class="tone bad"><td>x</td></tr><tr class="tone plain"><td>y</td></tr>' in html
 
 
 def test_labs_that_look_alike_share_a_drawing() -> None:

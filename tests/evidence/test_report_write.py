@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from testbed.evidence.report import ReportError, render, to_json, write_report
-from testbed.evidence.report.words import duration, link_target, moment, size
-from tests.evidence.reports import START, example
+from testbed.evidence.report import (
+    DrawingEvidence,
+    ReportError,
+    RunReport,
+    name_drawings,
+    render,
+    to_json,
+    write_report,
+)
+from testbed.evidence.report.words import duration, link_target, moment, numeric, size
+from tests.evidence.reports import PICTURE, START, example
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:
@@ -45,6 +54,37 @@ def test_what_cannot_be_written_is_said_and_leaves_no_scraps(tmp_path: Path, nam
 def test_no_folder_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="No such file"):
         write_report(example(), tmp_path / "none")
+
+
+def _with_drawing(title: str, path: str | None = None) -> RunReport:
+    drawing = DrawingEvidence(title, PICTURE, path)
+    one = replace(example().scenarios[0], evidence=(drawing, drawing))
+    return replace(example(), scenarios=(one, one))
+
+
+def test_drawings_are_files_of_their_own_without_secrets(tmp_path: Path) -> None:
+    report = name_drawings(_with_drawing("SAs of ../the Branch & cloud"))
+    html = write_report(report, tmp_path, redact=["a secret"]).read_text()
+    names = [f"{number:02}-sas-of-the-branch-cloud.svg" for number in (1, 2, 3, 4)]
+    assert sorted(file.name for file in (tmp_path / "drawings").iterdir()) == names
+    svg = (tmp_path / "drawings" / names[0]).read_text()
+    assert svg == PICTURE.replace("a secret", "[redacted]")
+    assert svg in html
+    assert f'href="./drawings/{names[0]}"' in html
+    evidence = json.loads((tmp_path / "report.json").read_text())["scenarios"][0]["evidence"]
+    assert [item["path"] for item in evidence] == [f"drawings/{name}" for name in names[:2]]
+
+
+@pytest.mark.parametrize("path", ["../x.svg", "/x.svg", "drawings/../x.svg", "drawings/x", ""])
+def test_a_drawing_is_written_nowhere_else(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ReportError, match="no place for a drawing"):
+        write_report(_with_drawing("t", path), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    rows = [("a", "1", "+12.5 s", "–", "3 h"), ("7", "2,000", "−1 s", "", "x"), ("b",)]
+    assert numeric(rows) == {1, 2}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from testbed.evidence.report.data import (
     CaptureFile,
+    DrawingEvidence,
     DropExample,
     DropGroup,
     Evidence,
@@ -16,6 +17,7 @@ from testbed.evidence.report.data import (
     TextEvidence,
     TopologyView,
 )
+from testbed.evidence.report.drawing_files import name_drawings
 from testbed.evidence.report.drops import group_drops
 from testbed.evidence.report.html import render
 from testbed.evidence.report.json_form import report_schema, to_json
@@ -25,6 +27,7 @@ from testbed.evidence.report.write import write_report
 
 __all__ = [
     "CaptureFile",
+    "DrawingEvidence",
     "DropExample",
     "DropGroup",
     "Evidence",
@@ -42,6 +45,7 @@ __all__ = [
     "group_drops",
     "last_packets",
     "merge_records",
+    "name_drawings",
     "render",
     "report_schema",
     "timeline",

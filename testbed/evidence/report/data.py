@@ -41,12 +41,17 @@ class TextEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TableEvidence:
-    """A titled table; every row has as many cells as there are columns."""
+    """A titled table; every row has as many cells as there are columns.
+
+    ``tones`` says how rows look: ``good``, ``bad``, ``warn`` or ``plain``, one for every row, or
+    none at all.  What a tone means stands in the cells in words, too.
+    """
 
     kind: ClassVar[str] = "table"
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    tones: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,22 @@ class FileEvidence:
     path: str
 
 
-Evidence = TextEvidence | TableEvidence | PacketsEvidence | FileEvidence
+@dataclass(frozen=True, slots=True)
+class DrawingEvidence:
+    """A drawing: an SVG document that stands alone and is a plain picture.
+
+    Plain means: the elements and attributes that :mod:`testbed.evidence.report.drawing` lets in,
+    with words in ``text`` and ``title`` only.  ``path`` is the file of the run folder into which
+    it is written (:func:`testbed.evidence.report.write_report`).
+    """
+
+    kind: ClassVar[str] = "drawing"
+    title: str
+    svg: str = field(metadata=HTML_ONLY)
+    path: str | None = None
+
+
+Evidence = TextEvidence | TableEvidence | PacketsEvidence | FileEvidence | DrawingEvidence
 
 
 @dataclass(frozen=True, slots=True)

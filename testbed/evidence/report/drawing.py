@@ -8,7 +8,12 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from testbed.evidence.report.data import ReportError, TopologyView
+from testbed.evidence.report.data import (
+    DrawingEvidence,
+    ReportError,
+    Scenario,
+    TopologyView,
+)
 from testbed.evidence.report.redact import Redactor
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -28,12 +33,19 @@ Lab = tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """A drawing ready for the page and all labs that look so; ``style`` is its style sheet."""
+class Picture:
+    """A drawing ready for the page; ``style`` is its style sheet."""
 
     svg: Markup
     style: str
     wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The drawing of a topology and all labs that look so."""
+
+    picture: Picture
     labs: tuple[Lab, ...]
 
 
@@ -49,19 +61,41 @@ def drawings_of(
     for view in views:
         labs.setdefault(view.svg, []).append((view.name, view.title, view.events))
     bare = tuple(labs.pop("", ()))
-    return tuple(_drawing(svg, tuple(alike), redactor) for svg, alike in labs.items()), bare
+    drawn = (
+        Drawing(picture(svg, alike[0][0], redactor), tuple(alike)) for svg, alike in labs.items()
+    )
+    return tuple(drawn), bare
 
 
-def _drawing(svg: str, labs: tuple[Lab, ...], redactor: Redactor) -> Drawing:
+def pictures_of(scenarios: Iterable[Scenario], redactor: Redactor) -> dict[str, Picture]:
+    """The drawings among the evidence of scenarios, by their SVG.
+
+    Raises:
+        ReportError: an SVG is not well-formed or holds anything but a plain picture.
+    """
+    return {
+        item.svg: picture(item.svg, f"{item.title} of {scenario.id}", redactor)
+        for scenario in scenarios
+        for item in scenario.evidence
+        if isinstance(item, DrawingEvidence)
+    }
+
+
+def picture(svg: str, name: str, redactor: Redactor) -> Picture:
+    """A drawing for the page, without secrets.
+
+    Raises:
+        ReportError: the SVG is not well-formed or holds anything but a plain picture.
+    """
     svg = redactor.svg(svg)
-    root = _checked(svg, labs[0][0])
+    root = _checked(svg, name)
     style = "".join(element.text or "" for element in root.iter(f"{_SVG}style"))
     try:
         wide = float(root.get("width", "0")) > _WIDE
     except ValueError:
         wide = False
     # Not escaped: _checked has let only known elements and attributes through.
-    return Drawing(Markup(svg), style, wide, labs)
+    return Picture(Markup(svg), style, wide)
 
 
 def _checked(svg: str, name: str) -> ET.Element:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from testbed.evidence.report import words
 from testbed.evidence.report.data import ERROR, FAILED, OUTCOMES, RunReport
-from testbed.evidence.report.drawing import drawings_of
+from testbed.evidence.report.drawing import drawings_of, pictures_of
 from testbed.evidence.report.redact import Redactor
 from testbed.evidence.report.timeline import elide, merge_records, timeline
 
@@ -46,7 +46,9 @@ def render(report: RunReport, redact: Iterable[str] = ()) -> str:
     told = timeline(merge_records(view.records for view in report.topologies))
     entries, elided = elide(told, TIMELINE_ENTRIES)
     style, script = _page_file("report.css"), _page_file("report.js")
-    styles = [style, *(drawing.style for drawing in drawings)]
+    pictures = pictures_of(report.scenarios, redactor)
+    drawn = [*(drawing.picture for drawing in drawings), *pictures.values()]
+    styles = [style, *(picture.style for picture in drawn)]
     page = _environment().get_template("report.html.j2")
     text = page.render(
         report=report,
@@ -62,6 +64,7 @@ def render(report: RunReport, redact: Iterable[str] = ()) -> str:
             if scenario.outcome in (FAILED, ERROR)
         ],
         drawings=drawings,
+        pictures=pictures,
         bare_labs=bare_labs,
         about=list(dict.fromkeys(one.topology for one in report.scenarios if one.topology)),
         dropped=sum(group.count for group in report.drops),
@@ -119,6 +122,7 @@ def _environment() -> Environment:
         offset=words.offset,
         size=words.size,
         names=words.names,
+        numeric=words.numeric,
         link_target=words.link_target,
         first_line=words.first_line,
         excerpt=partial(words.excerpt, lines=TEXT_LINES),

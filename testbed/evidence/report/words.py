@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from testbed.evidence.report.data import ERROR, FAILED, PASSED, SKIPPED, RunReport
+
+_NUMBER = re.compile(r"[+\-−]?\d[\d,]*(\.\d+)?( ?(s|ms|min|h|%|bytes))?")
 
 OUTCOME_WORDS = {PASSED: "passed", FAILED: "failed", ERROR: "error", SKIPPED: "skipped"}
 
@@ -100,3 +103,14 @@ def names(items: Iterable[str], limit: int = 4) -> str:
     every = list(items)
     more = f" and {len(every) - limit} more" if len(every) > limit else ""
     return ", ".join(every[:limit]) + more
+
+
+def numeric(rows: Iterable[Sequence[str]]) -> frozenset[int]:
+    """The columns of a table that hold numbers (with a unit, perhaps): they are set right."""
+    good: set[int] = set()
+    bad: set[int] = set()
+    for row in rows:
+        for column, cell in enumerate(row):
+            if cell.strip("-–— "):
+                (good if _NUMBER.fullmatch(cell) else bad).add(column)
+    return frozenset(good - bad)
