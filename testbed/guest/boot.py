@@ -91,7 +91,7 @@ class Guest:
         self._times: dict[Kind, float] = {}
         memory = launch.memory_folder(machine.memory_mb)
         with self._console.open() as console:
-            launch.lay_control_folder(self._control)
+            launch.lay_control_folder(self._control, job.code)
             self._socket, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(

@@ -7,8 +7,9 @@ import os
 import sys
 
 if __name__ == "__main__":
-    # The checkout that this file is a part of; we were started by a link to it.
-    sys.path.insert(0, os.path.realpath(__file__).removesuffix("/testbed/guest/inside.py"))
+    # A link to the folder with the package, beside the link that we were started by.  It is not
+    # resolved: how long the host's paths are must not show, in a run that shall repeat.
+    sys.path.insert(0, __file__.removesuffix("inside.py") + "code")
 
 import contextlib
 import json

@@ -17,6 +17,8 @@ class Job:
     """A command, its environment and working folder, and where it finds the run folder.
 
     ``mounts`` are pairs: a file or folder of the host, and the path that also leads to it inside.
+    ``code`` is the folder of the host with the package that the guest's first program is a part of:
+    the one that runs here by default; a run that shall repeat names a copy that nobody edits.
     The environment is added to a small fixed one (``PATH``, ``HOME``, ``LANG``); nothing else of
     the host's comes in.  The command is root in the guest.
     """
@@ -26,6 +28,7 @@ class Job:
     folder: str = "/"
     run_folder: str = RUN_FOLDER
     mounts: tuple[tuple[str, str], ...] = ()
+    code: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For the way into the guest."""

@@ -9,7 +9,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from testbed.guest import inside
 from testbed.guest.console import UML_FOLDER
 from testbed.guest.errors import GuestError
 from testbed.guest.machine import Machine, command_line
@@ -18,17 +17,26 @@ _MEMORY_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
 _SPARE_MB = 64
 
 
-def lay_control_folder(control: Path) -> None:
-    """Make the folder in which the guest's kernel runs, with links to what it starts first."""
+_OWN_CODE = Path(__file__).resolve().parents[2]
+_LINKS = ("python", "inside.py", "code")
+
+
+def lay_control_folder(control: Path, code: str | None = None) -> None:
+    """Make the folder in which the guest's kernel runs, with links to what it starts first.
+
+    ``code`` is the folder with the package that the guest's first program is a part of: ours by
+    default.  By the link to it that program has the same path in every guest.
+    """
     clear_control_folder(control)
     control.mkdir(parents=True, exist_ok=True)
     (control / "python").symlink_to(os.path.realpath(sys.executable))
-    (control / "inside.py").symlink_to(os.path.realpath(inside.__file__))
+    (control / "inside.py").symlink_to("code/testbed/guest/inside.py")
+    (control / "code").symlink_to(code or _OWN_CODE)
 
 
 def clear_control_folder(control: Path) -> None:
     """Remove all of it but the kernel's own output."""
-    for name in ("python", "inside.py"):
+    for name in _LINKS:
         (control / name).unlink(missing_ok=True)
     shutil.rmtree(control / UML_FOLDER, ignore_errors=True)
 

@@ -25,7 +25,7 @@ INSIDE = "/opt/testbed"
 """Where a run's files lie in every guest, wherever the host has them."""
 
 CODE, PROJECT = "code", "project"
-"""The two trees: this package with what lies beside it, and the user's folder (if it is another)."""
+"""The two trees: this package with what lies beside it, and the user's folder if it is another."""
 
 _TOPOLOGIES = "topologies"
 _SETTINGS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "conftest.py", "__init__.py")

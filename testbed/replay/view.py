@@ -23,12 +23,14 @@ ENVIRONMENT: Mapping[str, str] = {
 class View:
     """What a run finds in the guest.
 
-    ``mounts`` are pairs of a path of the host and where it is shown; ``python`` is the interpreter
+    ``mounts`` are pairs of a path of the host and where it is shown; ``code`` is the folder of the
+    host with the package that runs in the guest; ``python`` is the interpreter
     there, ``folder`` the working folder, ``arguments`` the command's own with the paths it has
     inside; ``paths`` are pairs of a folder inside and the one of the host that a reader knows.
     """
 
     mounts: tuple[tuple[str, str], ...]
+    code: str
     python: str
     folder: str
     arguments: tuple[str, ...]
@@ -51,7 +53,14 @@ def make_view(sources: Sources, trees: Trees, arguments: Iterable[str]) -> View:
         paths.append((_PYTHON, sys.prefix))
     folder = trees.inside(Path.cwd().resolve()) or f"{INSIDE}/{CODE}"
     inside = tuple(_inside(argument, trees) for argument in arguments)
-    return View(tuple(mounts), python, _existing(folder, sources), inside, tuple(paths))
+    return View(
+        tuple(mounts),
+        str(sources.folder / CODE),
+        python,
+        _existing(folder, sources),
+        inside,
+        tuple(paths),
+    )
 
 
 def _without_editable_install(sources: Sources) -> list[tuple[str, str]]:
