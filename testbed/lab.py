@@ -27,7 +27,7 @@ from testbed.errors import LabError, LabNotFoundError, TopologyError
 from testbed.events import Drop, Event, LabUp, Note, Record, encode
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
-from testbed.lab_events import EVENTS_FILE, EventFeed, read_events
+from testbed.lab_events import EVENTS_FILE, EventFeed, EventLog, read_events
 from testbed.lab_schedule import RunningSchedule, begin_schedule, fault_message
 from testbed.lab_talk import Conversation
 from testbed.model.fault import Fault
@@ -63,6 +63,7 @@ class Lab:
         self._boot = boot_channel
         self._is_down = False
         self.clock = LabClock()
+        self._log = EventLog(run_folder)
 
     @classmethod
     def up(
@@ -121,10 +122,8 @@ class Lab:
             status = talk.ask({"do": "status"})["status"]
         folder = Path(status["run_folder"])
         lab = cls(name, load_topology(folder / "topology.json"), folder, None)
-        for record in read_events(folder / EVENTS_FILE):
-            if isinstance(record.event, LabUp):
-                lab.clock = LabClock(record.time_ns)
-                break
+        ups = (record for record in lab.events() if isinstance(record.event, LabUp))
+        lab.clock = LabClock(next(ups).time_ns)
         return lab
 
     def __enter__(self) -> Self:
@@ -298,11 +297,11 @@ class Lab:
     def events(self) -> list[Record]:
         """All events so far, those that services have just sent included."""
         self._ask({"do": "sync"})
-        return list(read_events(self.run_folder / EVENTS_FILE))
+        return list(self._log.read())
 
     def feed(self) -> EventFeed:
         """The events from the beginning on and as they come, for whoever waits for them."""
-        return EventFeed(self.name, self.run_folder)
+        return EventFeed(self.name, self._log)
 
     def drops(self, *, node: str | None = None, reason: str | None = None) -> list[Drop]:
         """The packets that our components say they dropped."""
@@ -326,11 +325,12 @@ class Lab:
         with self.feed() as feed:
             events = feed.take_all()
             while not condition(events):
-                if time.monotonic_ns() >= deadline_ns:
+                left_ns = deadline_ns - time.monotonic_ns()
+                if left_ns <= 0:
                     last = "\n".join(f"  {encode(record)}" for record in events[-8:])
                     raise LabError(f"waited {timeout:g} s in vain for {what}; last events:\n{last}")
-                feed.wait(deadline_ns)
-                events += feed.take() if time.monotonic_ns() < deadline_ns else feed.take_all()
+                feed.wait(left_ns)
+                events += feed.take_all()
         return events
 
     def emit(self, event: Event, node: str | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -25,23 +27,46 @@ def read_events(path: Path) -> Iterator[Record]:
                 yield decode(line)
 
 
+class EventLog:
+    """The events of a lab as they stand in its run folder, each read once.
+
+    Threads may share one; the list only grows.
+    """
+
+    def __init__(self, run_folder: Path) -> None:
+        self._path = run_folder / EVENTS_FILE
+        self._records: list[Record] = []
+        self._position = 0
+        self._rest = b""
+        self._lock = threading.Lock()
+
+    def read(self) -> list[Record]:
+        """All up to now.  The caller must not change the list."""
+        with self._lock, self._path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read()
+            self._position += len(data)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._records += [decode(line) for line in lines]
+            return self._records
+
+
 class EventFeed:
-    """The events of a lab from its beginning on, each given out once.
+    """The events of a lab from its beginning on and as they come, each given out once.
 
     Waiting costs nothing until something happens: the lab tells.
     """
 
-    def __init__(self, lab: str, run_folder: Path) -> None:
-        self._lab, self._path = lab, run_folder / EVENTS_FILE
+    def __init__(self, lab: str, log: EventLog) -> None:
+        self._lab, self._log = lab, log
+        self._given = 0
         self._talk = Conversation(lab)
         self._timer = Timer()
         try:
             self._talk.ask({"do": "watch"})
-            self._file = self._path.open("rb")
         except BaseException:
             self.close()
             raise
-        self._rest = b""
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +77,6 @@ class EventFeed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
         self.close()
 
     def close(self) -> None:
@@ -62,8 +86,9 @@ class EventFeed:
 
     def take(self) -> list[Record]:
         """What has come since the last time."""
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return [decode(line) for line in lines]
+        new = self._log.read()[self._given :]
+        self._given += len(new)
+        return new
 
     def take_all(self) -> list[Record]:
         """The same, with what services have handed over but the lab has not yet written."""
@@ -71,23 +96,23 @@ class EventFeed:
             talk.ask({"do": "sync"})
         return self.take()
 
-    def wait(self, until_ns: int) -> None:
-        """Return when there may be something to take, or ``time.monotonic_ns()`` is ``until_ns``.
+    def wait(self, left_ns: int) -> None:
+        """Return when there may be something to take, or after so many nanoseconds.
 
         Raises:
             LabError: the lab has ended.
         """
-        self._timer.set(until_ns)
+        self._timer.set(time.monotonic_ns() + left_ns)
         poll = select.poll()
         poll.register(self._timer, select.POLLIN)
         poll.register(self._talk.channel, select.POLLIN)
         woken = {descriptor for descriptor, _ in poll.poll()}
+        self._timer.stop()
         if self._talk.channel.fileno() in woken:
             self._hear()
-        self._timer.stop()
 
     def _hear(self) -> None:
-        """Take the news; there may be many, and one look at the file is enough for all."""
+        """Take the news; there may be many, and one look at the log is enough for all."""
         channel = self._talk.channel
         channel.never_wait()
         try:
