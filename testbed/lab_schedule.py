@@ -35,6 +35,7 @@ class RunningSchedule:
         self._lab, self._path, self._number = lab, run_folder / EVENTS_FILE, number
         self._faults = {(fault.kind, fault.target) for one in entries for fault in one.faults}
         self._since_ns = time.time_ns()
+        self.ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +55,7 @@ class RunningSchedule:
     def cancel(self) -> None:
         """Have nothing more come; what is being put on the lab just now is waited for."""
         self._ask("cancel")
+        self.ended = True
 
     def wait(self) -> None:
         """Wait until everything has come (which never ends with an ``every`` without ``times``).
@@ -62,6 +64,7 @@ class RunningSchedule:
             ScheduleError: see :meth:`check`.
         """
         self._ask("wait")
+        self.ended = True
         self.check()
 
     def check(self) -> None:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from testbed.errors import LabNotFoundError
 from testbed.lab import Lab
 from testbed.lab_command import CommandResult
+from testbed.lab_schedule import RunningSchedule
+from testbed.model.schedule import Entry
 
 
 class ScenarioLab(Lab):
@@ -15,6 +17,29 @@ class ScenarioLab(Lab):
 
     observer: Callable[[CommandResult], None] | None = None
     trouble: str | None = None
+    _schedules: tuple[RunningSchedule, ...] = ()
+
+    def schedule(self, *entries: Entry) -> RunningSchedule:
+        """Have faults come by themselves (see :meth:`testbed.lab.Lab.schedule`)."""
+        running = super().schedule(*entries)
+        self._schedules = (*self._schedules, running)
+        return running
+
+    def begin_scenario(self) -> None:
+        """A scenario begins: its clock counts from now."""
+        self.clock.restart()
+
+    def end_scenario(self) -> None:
+        """A scenario has ended: its faults come no more, and none may have failed unnoticed.
+
+        Raises:
+            ScheduleError: one did, in a schedule that was never ended.
+        """
+        left, self._schedules = [one for one in self._schedules if not one.ended], ()
+        for running in left:
+            running.cancel()
+        for running in left:
+            running.check()
 
     def down(self) -> None:
         """End the lab; what it has to say about lost evidence is kept in ``trouble``."""
