@@ -22,13 +22,14 @@ from testbed.guest.console import Console, press_ctrl_alt_del
 from testbed.guest.errors import GuestError
 from testbed.guest.job import Job
 from testbed.guest.kernel_cache import GuestKernel
-from testbed.guest.link import Kind, Link, LinkClosedError
+from testbed.guest.link import Inbox, Kind, Link, LinkClosedError
 from testbed.guest.machine import Machine
 
 CONTROL_FOLDER = "guest"
 """In the run folder: the kernel's console, and what the running guest needs."""
 
 _LONGEST_END_S = 30.0
+_CHUNK = 1 << 16
 
 Output = Callable[[Kind, bytes], None]
 
@@ -103,7 +104,7 @@ class Guest:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        self._link = Link(self._socket.recv, self._socket.send)
+        self._link, self._inbox = Link(self._socket.recv, self._socket.send), Inbox()
         try:
             self._link.send_json(Kind.JOB, job.to_json())
         except BaseException as error:
@@ -140,6 +141,38 @@ class Guest:
         times = [self._times.get(kind, 0.0) for kind in (Kind.HELLO, Kind.STARTED)]
         wall = time.monotonic() - self._began
         return GuestResult(status, times[0], times[1], wall, self._console.path)
+
+    def fileno(self) -> int:
+        """Readable when the guest has said something, for those who wait for several things."""
+        return self._socket.fileno()
+
+    def receive_now(self) -> list[tuple[Kind, bytes]]:
+        """The messages that have come whole; to be called when :meth:`fileno` is readable.
+
+        Raises:
+            GuestError: the guest has ended; says how.
+        """
+        try:
+            data = self._socket.recv(_CHUNK)
+        except ConnectionError as error:
+            raise self._died() from error
+        if not data:
+            raise self._died()
+        messages = self._inbox.take(data)
+        for kind, _ in messages:
+            self._times.setdefault(kind, time.monotonic() - self._began)
+        return messages
+
+    def send(self, kind: Kind, content: bytes) -> None:
+        """Tell the guest something, while it waits for that.
+
+        Raises:
+            GuestError: the guest has ended; says how.
+        """
+        try:
+            self._link.send(kind, content)
+        except OSError as error:
+            raise self._died() from error
 
     def interrupt(self) -> None:
         """Have the command interrupted, as by Ctrl-C at its terminal."""

@@ -34,10 +34,32 @@ class Kind(IntEnum):
     """The command ended (JSON: ``status``, as a shell counts it)."""
     FAILED = 7
     """The guest cannot do its job (JSON: ``what``, ``where``, ``hint``)."""
+    TALK = 8
+    """Between keeper and agent of an interactive lab (see :mod:`testbed.guest.interactive.talk`)."""
 
 
 class LinkClosedError(Exception):
     """The other end is gone."""
+
+
+class Inbox:
+    """Messages out of bytes that come in pieces, for whoever must not wait for the rest of one."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def take(self, data: bytes) -> list[tuple[Kind, bytes]]:
+        """The messages that these bytes complete."""
+        self._data += data
+        found = []
+        while len(self._data) >= _HEAD.size:
+            kind, length = _HEAD.unpack_from(self._data)
+            end = _HEAD.size + length
+            if len(self._data) < end:
+                break
+            found.append((Kind(kind), bytes(self._data[_HEAD.size : end])))
+            del self._data[:end]
+        return found
 
 
 class Link:
