@@ -35,7 +35,7 @@ class Kind(IntEnum):
     FAILED = 7
     """The guest cannot do its job (JSON: ``what``, ``where``, ``hint``)."""
     TALK = 8
-    """Between keeper and agent of an interactive lab (see :mod:`testbed.guest.interactive.talk`)."""
+    """Between keeper and agent of a lab that is up: see :mod:`testbed.guest.interactive.talk`."""
 
 
 class LinkClosedError(Exception):
