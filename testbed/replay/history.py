@@ -1,10 +1,10 @@
 """The hash of a run: of everything that happened in its labs.
 
-The files that count are every capture (``labs/*/captures/*.pcapng``) and every event stream
-(``labs/*/events.jsonl``).  Their SHA-256 sums are listed as ``sha256sum`` does, one line each in
-the order of the names' bytes, and the hash is the SHA-256 of that list.  In a run folder:
+The files that count are every capture (``*.pcapng``) and every event stream (``events.jsonl``) in
+the run folder and its subfolders.  Their SHA-256 sums are listed as ``sha256sum`` does, one line
+each in the order of the names' bytes, and the hash is the SHA-256 of that list.  In a run folder:
 
-    LC_ALL=C; find labs -name '*.pcapng' -o -name events.jsonl | sort | xargs sha256sum | sha256sum
+    find * -name '*.pcapng' -o -name events.jsonl | LC_ALL=C sort | xargs sha256sum | sha256sum
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_LABS = "labs"
 _CAPTURES = "*.pcapng"
 _EVENTS = "events.jsonl"
 
@@ -54,6 +53,5 @@ class History:
 
 def files_of(run_folder: Path) -> Iterator[Path]:
     """The files that count, in the order of their names' bytes."""
-    labs = run_folder / _LABS
-    found = [*labs.rglob(_CAPTURES), *labs.rglob(_EVENTS)]
+    found = [*run_folder.rglob(_CAPTURES), *run_folder.rglob(_EVENTS)]
     yield from sorted(found, key=lambda path: path.relative_to(run_folder).as_posix().encode())

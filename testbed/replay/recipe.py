@@ -18,17 +18,19 @@ REAL, VIRTUAL = "real", "virtual"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A run of ``testbed test`` in a guest.
+    """A ``testbed`` command in a guest.
 
-    ``arguments`` are those of ``testbed test`` as the guest saw them, ``folder`` its working folder
-    there; ``kernel`` the guest kernel's key and ``release`` its version; ``start`` the moment (ISO
-    8601) at which virtual time began; ``testbed`` and ``sources`` the version and the digest of the
-    code and the topologies; ``python`` the interpreter's version; ``fixed_layout`` whether the
-    guest's process lay at fixed addresses.  ``origin`` is the folder on the host that it was
-    started in: only for people, and to find the sources again.
+    ``words`` are the command's own (``("test", "pair")``) and ``folder`` its working folder, as
+    they are in the guest; ``module`` is the Python module that was run.  ``kernel`` is the guest
+    kernel's key and ``release`` its version; ``start`` the moment (ISO 8601) at which virtual time
+    began.  ``testbed`` and ``sources`` are the version and the digest of the code and the
+    topologies; ``python`` is the interpreter's version, ``fixed_layout`` whether the guest's
+    process lay at fixed addresses.  ``origin`` is the host's folder that it was started in, so that
+    the sources can be found again; ``history`` is the hash of what happened, once it has.
     """
 
-    arguments: tuple[str, ...]
+    words: tuple[str, ...]
+    module: str
     folder: str
     kernel: str
     release: str
@@ -42,6 +44,7 @@ class Recipe:
     fixed_layout: bool
     origin: str
     perturbation: dict[str, Any] | None = None
+    history: str | None = None
 
     @property
     def repeats(self) -> bool:
@@ -63,6 +66,11 @@ class Recipe:
         (run_folder / FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
+    def folders(cls, run_folder: Path) -> tuple[Path, ...]:
+        """The folders of a run that have a recipe: one for each guest that was part of it."""
+        return tuple(sorted(path.parent for path in run_folder.rglob(FILE)))
+
+    @classmethod
     def read(cls, run_folder: Path) -> Recipe:
         """That of a run folder.
 
@@ -77,7 +85,7 @@ class Recipe:
                 raise ReplayError(
                     f"version {VERSION} of {FILE} is expected, not {version!r}", where=str(path)
                 )
-            return cls(**{**data, "arguments": tuple(data["arguments"])})
+            return cls(**{**data, "words": tuple(data["words"])})
         except FileNotFoundError as error:
             if not run_folder.is_dir():
                 raise ReplayError("there is no such run", where=str(run_folder)) from error

@@ -48,18 +48,18 @@ class Trees:
     parts: tuple[str, ...]
 
     @classmethod
-    def here(cls, arguments: Iterable[str] = ()) -> Trees:
-        """Those of a command started in this folder; ``arguments`` may name files."""
+    def of(cls, folder: Path, words: Iterable[str] = ()) -> Trees:
+        """Those of a command that is started in a folder; its words may name files."""
         code = Path(testbed.__file__).resolve().parents[1]
-        here = Path.cwd()
+        here = folder.resolve()
         above = (here, *here.parents)
         marks = (_TOPOLOGIES, *_SETTINGS[:2])
         root = next((folder for folder in above if any((folder / m).exists() for m in marks)), None)
         project = None if root is None or root.resolve() == code else root.resolve()
         base = project or code
         parts = {_TOPOLOGIES}
-        for argument in arguments:
-            path = Path(os.path.normpath(here.resolve() / argument.partition("::")[0]))
+        for word in words:
+            path = Path(os.path.normpath(here / word.partition("::")[0]))
             if path.exists() and path != base and path.is_relative_to(base):
                 parts.add(path.relative_to(base).parts[0])
         return cls(code, project, tuple(sorted(parts)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,43 +24,27 @@ class View:
     """What a run finds in the guest.
 
     ``mounts`` are pairs of a path of the host and where it is shown; ``code`` is the folder of the
-    host with the package that runs in the guest; ``python`` is the interpreter
-    there, ``folder`` the working folder, ``arguments`` the command's own with the paths it has
-    inside; ``paths`` are pairs of a folder inside and the one of the host that a reader knows.
+    host with the package that runs in the guest, ``python`` the interpreter as it is there.
     """
 
     mounts: tuple[tuple[str, str], ...]
     code: str
     python: str
-    folder: str
-    arguments: tuple[str, ...]
-    paths: tuple[tuple[str, str], ...]
 
 
-def make_view(sources: Sources, trees: Trees, arguments: Iterable[str]) -> View:
-    """The view of a command that is started in this folder with these arguments."""
+def make_view(sources: Sources) -> View:
+    """The view of a run on these sources, with the interpreter and packages that run here."""
     mounts = [
         (str(sources.folder / name), f"{INSIDE}/{name}")
         for name in (CODE, PROJECT)
         if (sources.folder / name).is_dir()
     ]
     python = os.path.realpath(sys.executable)
-    paths = list(trees.outside())
     if sys.prefix != sys.base_prefix:
         mounts.append((sys.prefix, _PYTHON))
         mounts += _without_editable_install(sources)
         python = f"{_PYTHON}/bin/{Path(sys.executable).name}"
-        paths.append((_PYTHON, sys.prefix))
-    folder = trees.inside(Path.cwd().resolve()) or f"{INSIDE}/{CODE}"
-    inside = tuple(_inside(argument, trees) for argument in arguments)
-    return View(
-        tuple(mounts),
-        str(sources.folder / CODE),
-        python,
-        _existing(folder, sources),
-        inside,
-        tuple(paths),
-    )
+    return View(tuple(mounts), str(sources.folder / CODE), python)
 
 
 def _without_editable_install(sources: Sources) -> list[tuple[str, str]]:
@@ -73,21 +57,31 @@ def _without_editable_install(sources: Sources) -> list[tuple[str, str]]:
     ]
 
 
-def _inside(argument: str, trees: Trees) -> str:
-    """A path among the arguments as it is inside; one outside the sources is used as it lies."""
-    name, colons, rest = argument.partition("::")
-    path = Path(os.path.normpath(Path.cwd() / name))
+def word_inside(word: str, trees: Trees, folder: Path) -> str:
+    """A word of a command as it is inside: a path that is not relative may be another one there.
+
+    A path outside the sources is used as it lies.
+    """
+    name, colons, rest = word.partition("::")
+    path = Path(os.path.normpath(folder / name))
     if not name or not path.exists():
-        return argument
+        return word
     inside = trees.inside(path) or trees.inside(path.resolve())
     if inside is not None and not Path(name).is_absolute():
-        return argument  # the working folder is the same one inside
+        return word  # the working folder is the same one inside
     return f"{inside or path}{colons}{rest}"
 
 
-def _existing(folder: str, sources: Sources) -> str:
-    """A working folder without sources in it is not in the copy."""
-    path = sources.folder / Path(folder).relative_to(INSIDE)
+def folder_inside(folder: Path, trees: Trees, sources: Sources) -> str:
+    """The working folder inside: the nearest one above that has sources in it."""
+    inside = trees.inside(folder.resolve()) or f"{INSIDE}/{CODE}"
+    path = sources.folder / Path(inside).relative_to(INSIDE)
     while not path.is_dir():
         path = path.parent
     return f"{INSIDE}/{path.relative_to(sources.folder)}"
+
+
+def outside_names(trees: Trees) -> tuple[tuple[str, str], ...]:
+    """Pairs: a folder as it is called inside, and as a reader outside knows it."""
+    python = ((_PYTHON, sys.prefix),) if sys.prefix != sys.base_prefix else ()
+    return (*trees.outside(), *python)
