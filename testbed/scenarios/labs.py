@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from testbed.model.topology import Topology
 from testbed.scenarios.scenario_lab import ScenarioLab
@@ -15,7 +16,8 @@ class LabFactory:
     """Brings labs up for one test file or one test."""
 
     def __init__(self, run: ScenarioRun, label: str) -> None:
-        self._run, self._label = run, label
+        self._run = run
+        self._label = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-")  # of a test's parameters
         self._count = 0
 
     def up(self, topology: Topology) -> ScenarioLab:
