@@ -93,7 +93,7 @@ def _be_child(spec: LabSpec, boot: Channel, owner: int, life: _Life) -> NoReturn
     try:
         gc.freeze()  # what the owner made is the owner's to finalise
         os.setsid()
-        _detach(spec.run_folder, keep={boot.fileno(), owner})
+        detach(spec.run_folder, keep={boot.fileno(), owner})
         life(spec, boot, channels.listen(spec.name), owner)
     except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)
@@ -131,7 +131,7 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-def _detach(run_folder: Path, keep: set[int]) -> None:
+def detach(run_folder: Path, keep: set[int]) -> None:
     """Let go of everything inherited: terminal, signal handlers, descriptors."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
