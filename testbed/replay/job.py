@@ -110,6 +110,18 @@ def make_job(words: tuple[str, ...], module: str, folder: str, sources: Sources)
     )
 
 
+def lay(
+    words: Iterable[str], run_folder: Path, machine: Machine, kernel: GuestKernel
+) -> tuple[Job, tuple[tuple[str, str], ...]]:
+    """Everything before the boot: the job, with its recipe in the run folder; and its names.
+
+    When the guest has ended, :func:`seal` the folder.
+    """
+    prepared = prepare(words)
+    begin(prepared.recipe(machine, kernel), run_folder)
+    return prepared.job, prepared.names
+
+
 def begin(recipe: Recipe, run_folder: Path) -> None:
     """Write down in the run folder what the run that begins is made of."""
     run_folder.mkdir(parents=True, exist_ok=True)
