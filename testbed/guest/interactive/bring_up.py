@@ -1,0 +1,121 @@
+"""Bringing a lab up in a guest that stays: fork the keeper, and wait until the lab is up."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from testbed.errors import LabError, TopologyError
+from testbed.guest.interactive import keeper
+from testbed.guest.interactive.keeper import KeeperSpec
+from testbed.guest.kernel_build import ensure_kernel
+from testbed.guest.machine import Machine
+from testbed.kernel import libc
+from testbed.lab import Lab
+from testbed.model.codec import to_dict
+from testbed.model.topology import Topology
+from testbed.model.validate import validate
+from testbed.runs import new_run_folder
+from testbed.supervisor import channel as channels
+from testbed.supervisor.boot import detach
+from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.faces import error_from_json, report_failure
+
+Progress = Callable[[str], None]
+
+
+def up_in_guest(
+    topology: Topology,
+    machine: Machine,
+    *,
+    name: str | None = None,
+    run_folder: Path | None = None,
+    attached: bool = True,
+    progress: Progress = lambda _text: None,
+) -> Lab:
+    """Bring a topology up in a guest of its own; the arguments are those of :meth:`Lab.up`.
+
+    With a virtual clock, time is held when this returns.
+
+    Raises:
+        TopologyError: the topology is not valid.
+        LabExistsError: a lab of that name is up.
+        GuestError: the guest kernel cannot be built or booted.
+        LabError: the lab could not be brought up; nothing of it is left.
+    """
+    problems = validate(topology)
+    if problems:
+        raise TopologyError(topology.name, problems)
+    chosen = name or topology.name
+    channels.check_name(chosen)
+    if chosen in channels.running_labs():
+        raise channels.exists_already(chosen)
+    kernel = ensure_kernel(progress)
+    folder = (run_folder or new_run_folder(chosen)).resolve()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    spec = KeeperSpec(chosen, to_dict(topology), kernel, machine, folder, attached)
+    channel = _start(spec)
+    try:
+        _await_up(channel, progress)
+    except BaseException:
+        channel.close()
+        raise
+    if not attached:
+        channel.close()
+    return Lab(chosen, topology, folder, channel if attached else None)
+
+
+def _start(spec: KeeperSpec) -> Channel:
+    ours, theirs = Channel.pair()
+    owner = os.pidfd_open(os.getpid())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(spec, theirs, owner)
+        os.waitpid(pid, 0)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        os.close(owner)
+        theirs.close()
+    return ours
+
+
+def _be_child(spec: KeeperSpec, boot: Channel, owner: int) -> NoReturn:
+    """In the child, which forks the keeper and ends, so that nobody has to bury the keeper."""
+    try:
+        gc.freeze()
+        os.setsid()
+        listener: socket.socket = channels.listen(spec.name)
+        if os.fork() == 0:
+            detach(spec.run_folder, keep={boot.fileno(), owner, listener.fileno()})
+            libc.set_process_name("testbed-keeper")
+            keeper.run(spec, boot, listener, owner)
+    except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
+        report_failure(boot, error)
+    finally:
+        os._exit(0)
+
+
+def _await_up(channel: Channel, progress: Progress) -> None:
+    while True:
+        try:
+            message, _ = channel.receive()
+        except ChannelClosedError as error:
+            raise LabError(
+                "the lab's keeper ended before the lab was up",
+                hint="was it killed? the machine may be out of memory; see logs/lab.log",
+            ) from error
+        if "error" in message:
+            raise error_from_json(message["error"])
+        if "up" in message:
+            return
+        progress(str(message.get("progress")))

@@ -1,0 +1,84 @@
+"""The keeper's end of the talk with the agent: what waits to be said, and when it can be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.guest.boot import Guest
+from testbed.guest.interactive.talk import HOLD, PACE, POLL, Message, pack
+from testbed.guest.link import Kind
+
+
+@dataclass(slots=True)
+class _Anchor:
+    """Running time: what the wall clock and the guest's showed at the same moment."""
+
+    wall_ns: int
+    guest_ns: int
+    speed: float
+
+
+class GuestTalk:
+    """Says things to the agent when it rests, and rings when it does not."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[bytes] = []
+        self._resting: str | None = None
+        self._rung = False
+        self._may_ring = False
+        self._anchor: _Anchor | None = None
+        self._pacing: asyncio.TimerHandle | None = None
+
+    def listen(self) -> None:
+        """From now on the agent hears the bell."""
+        self._may_ring = True
+
+    def say(self, message: Message, data: bytes = b"") -> None:
+        """Tell the agent something, as soon as it can be."""
+        self._queue.append(pack(message, data))
+        if self._resting is not None:
+            self._go_on()
+        elif self._may_ring and not self._rung:
+            self._rung = True
+            self._guest.interrupt()
+
+    def rests(self, how: str, clock: dict[str, Any]) -> None:
+        """The agent rests."""
+        self._resting = how
+        self._rung = False
+        if how == POLL or self._queue:
+            self._go_on()
+        elif how == PACE:
+            left = self._ahead(clock)
+            if left <= 0:
+                self._go_on()
+            else:
+                self._pacing = self._loop.call_later(left, self._go_on)
+        if how == HOLD:
+            self._anchor = None
+
+    def _ahead(self, clock: dict[str, Any]) -> float:
+        """Seconds that the guest's running time is before the wall clock's."""
+        now, guest_ns = time.monotonic_ns(), int(clock["now_ns"])
+        speed = float(clock["speed"])
+        if self._anchor is None or self._anchor.speed != speed:
+            self._anchor = _Anchor(now, guest_ns, speed)
+        due = self._anchor.wall_ns + (guest_ns - self._anchor.guest_ns) / speed
+        left = (due - now) / 1e9
+        if left < -1.0:  # it cannot keep up, or somebody skipped: it need not catch up later
+            self._anchor = None
+        return left
+
+    def _go_on(self) -> None:
+        if self._pacing is not None:
+            self._pacing.cancel()
+            self._pacing = None
+        self._resting = None
+        waiting, self._queue = self._queue, []
+        for content in (*waiting, pack({"go": True})):
+            self._guest.send(Kind.TALK, content)
