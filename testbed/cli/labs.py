@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from testbed.cli import completion, talk
+from testbed.cli import clocks, completion, talk
 from testbed.cli.arguments import LABS, Json, Topology
 from testbed.cli.output import (
     INTERRUPTED,
@@ -30,6 +30,7 @@ from testbed.cli.output import (
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
+    from testbed.guest.machine import Machine
     from testbed.lab import Lab
     from testbed.model.topology import Topology as Model
 
@@ -62,11 +63,28 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay; Ctrl-C takes the lab down.")
     ] = False,
+    kernel: Annotated[
+        str,
+        typer.Option("--kernel", help="host, or guest: a kernel of our own, with all features."),
+    ] = "host",
+    clock: Annotated[
+        str,
+        typer.Option("--clock", help="In a guest: real, or virtual: see testbed clock."),
+    ] = "real",
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Of the guest's randomness.  [default: 1 if virtual]"),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", help='When virtual time begins, e.g. "2017-07-16 09:56:52".'),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a topology up.
 
-    The lab stays until it is taken down, also when this terminal is closed.
+    The lab stays until it is taken down, also when this terminal is closed. In a guest with a
+    virtual clock, time is held while nobody asks for anything.
     """
     from testbed.model.discover import find_topology
 
@@ -75,9 +93,10 @@ def up(
             f"{name!r} is no name for a lab: letters, digits, '.', '_' and '-', at most 64",
             param_hint="--name",
         )
+    machine = _machine(kernel, clock, seed, start)
     model = find_topology(topology)
     with _ending_signals():
-        lab = _bring_up(model, name or model.name, runs, attached=foreground)
+        lab = _bring_up(model, name or model.name, runs, machine, attached=foreground)
         try:
             state = lab.status()
             if as_json:
@@ -96,7 +115,19 @@ def up(
             tell(f"{lab.name} is down; its record: {lab.run_folder}")
 
 
-def _bring_up(model: Model, name: str, runs: Path | None, *, attached: bool) -> Lab:
+def _machine(kernel: str, clock: str, seed: int | None, start: str | None) -> Machine | None:
+    """The guest that is asked for, if any."""
+    if (kernel, clock, seed, start) == ("host", "real", None, None):
+        return None  # nothing of all that need be loaded
+    from testbed.scenarios.choice import HOST, Choice
+
+    choice = Choice.of(kernel, clock, seed=seed, start=start)
+    return None if choice.kernel == HOST else choice.machine(choice.clock)
+
+
+def _bring_up(
+    model: Model, name: str, runs: Path | None, machine: Machine | None, *, attached: bool
+) -> Lab:
     from testbed.lab import Lab
     from testbed.runs import VARIABLE
 
@@ -105,7 +136,11 @@ def _bring_up(model: Model, name: str, runs: Path | None, *, attached: bool) -> 
     was_up = name in talk.running()
     try:
         with Progress(f"bringing up {name}") as progress:
-            return Lab.up(model, name=name, attached=attached, progress=progress)
+            if machine is None:
+                return Lab.up(model, name=name, attached=attached, progress=progress)
+            from testbed.guest.interactive.bring_up import up_in_guest
+
+            return up_in_guest(model, machine, name=name, attached=attached, progress=progress)
     except KeyboardInterrupt:
         if not was_up:
             _await_gone(name)
@@ -130,7 +165,9 @@ def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
     lab = state["name"]
     head = f"{bold(lab)} is {good('up')}: {count(len(model.nodes), 'node')}"
     head += f", {count(len(model.links), 'link')}, {count(len(state['services']), 'service')}"
-    head += f" ({duration(state['seconds'])})"
+    head += (
+        f" ({duration(state['seconds'])})" if "guest" not in state else f", {clocks.words(state)}"
+    )
     hosts = [node.name for node in model.nodes if node.role == "host"]
     node = (hosts or [node.name for node in model.nodes] or ["NODE"])[0]
     ends = [end.label for link in model.links for end in link.ends if end.node == node]
@@ -139,6 +176,7 @@ def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
         ("look", f"testbed status {lab}"),
         ("capture", f"testbed capture {lab} {(ends or ['NODE:INTERFACE'])[0]}"),
         ("events", f"testbed events {lab} --follow"),
+        *((("time", f"testbed clock {lab} --by 1h"),) if clocks.is_virtual(state) else ()),
         ("end", "Ctrl-C" if foreground else f"testbed down {lab}"),
         ("record", state["run_folder"]),
     ]
