@@ -333,9 +333,9 @@ class Lab:
                 events += feed.take_all()
         return events
 
-    def emit(self, event: Event, node: str | None = None) -> None:
-        """Add an event of the test's own to the stream."""
-        record = Record(time.time_ns(), "test", event, node)
+    def emit(self, event: Event, node: str | None = None, time_ns: int | None = None) -> None:
+        """Add an event of the test's own to the stream; now, unless it is told of later."""
+        record = Record(time.time_ns() if time_ns is None else time_ns, "test", event, node)
         self._ask({"do": "emit", "line": encode(record)})
 
     def note(self, text: str) -> None:
