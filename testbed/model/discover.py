@@ -57,6 +57,25 @@ def find_topology(name_or_path: str | Path, search: Sequence[Path] | None = None
     return _load(_locate(str(name_or_path), folders))
 
 
+def find_file(name_or_path: str | Path, search: Sequence[Path] | None = None) -> Path:
+    """The file of the topology of that name, or at that path; it may not exist.
+
+    Raises:
+        TestbedError: no topology is called so.
+    """
+    folders = default_search() if search is None else tuple(search)
+    return _locate(str(name_or_path), folders)
+
+
+def load_module(path: Path) -> ModuleType:
+    """A topology's Python file as a module, for what it says besides its topology.
+
+    Raises:
+        TestbedError: it fails, with its author's line.
+    """
+    return _run(path.resolve(), relative(str(path)))
+
+
 def list_topologies(search: Sequence[Path] | None = None) -> list[Listed]:
     """Every topology in the search folders, by name; of equal names the first folder's.
 
