@@ -39,7 +39,7 @@ _HTB_VERSION = 3
 _HTB_RATE_TO_QUANTUM = 10
 _U32_MAX = 0xFFFFFFFF
 _TICK_NS = 64
-_LARGEST_FRAME = 1514  # what an MTU of 1500 makes on Ethernet
+LARGEST_FRAME = 1514  # what an MTU of 1500 makes on Ethernet
 
 _TCMSG = struct.Struct("=BxxxiIII")
 _NETEM = struct.Struct("=IIIIII")
@@ -172,7 +172,7 @@ def _ratespec(speed: int) -> bytes:
 def burst_for(rate: int) -> int:
     """A bucket, in bytes, that keeps a shaper of ``rate`` bit/s busy on a slow timer: 4 ms of data,
     and room for at least two full frames."""
-    return max(_bytes_per_second(rate) // 250, 2 * _LARGEST_FRAME)
+    return max(_bytes_per_second(rate) // 250, 2 * LARGEST_FRAME)
 
 
 def tbf(
@@ -256,7 +256,7 @@ def htb_class(
     top = _bytes_per_second(top_rate)
     bucket = burst_for(rate) if burst is None else burst
     top_bucket = burst_for(top_rate) if ceiling_burst is None else ceiling_burst
-    quantum = min(max(speed // _HTB_RATE_TO_QUANTUM, _LARGEST_FRAME), 200_000)
+    quantum = min(max(speed // _HTB_RATE_TO_QUANTUM, LARGEST_FRAME), 200_000)
     options = b""
     if speed > _U32_MAX:
         options += attribute(_TCA_HTB_RATE64, struct.pack("=Q", speed))

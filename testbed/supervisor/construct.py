@@ -191,7 +191,7 @@ def _route(operation: AddRoute) -> Request:
 
 def shaping(index: int, impairment: Impairment) -> Request:
     """The queueing discipline that makes an interface as bad as asked."""
-    if impairment.needs_netem:
+    if impairment.needs_netem or impairment.rate is None:
         return tc.netem(
             index,
             delay=impairment.delay,
@@ -204,8 +204,9 @@ def shaping(index: int, impairment: Impairment) -> Request:
             limit=impairment.queue or 1000,
             replace=True,
         )
-    assert impairment.rate is not None
-    return tc.tbf(index, rate=impairment.rate, replace=True)
+    # A token bucket counts its queue in bytes: so many packets of full size.
+    limit = None if impairment.queue is None else impairment.queue * tc.LARGEST_FRAME
+    return tc.tbf(index, rate=impairment.rate, limit=limit, replace=True)
 
 
 def _make_contents(batch: list[Operation], nodes: Nodes) -> None:
