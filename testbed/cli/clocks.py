@@ -28,14 +28,25 @@ def moment(clock: Mapping[str, Any]) -> str:
     return format_moment(from_ns(int(clock["now_ns"])).replace(microsecond=0))
 
 
+def exact(clock: Mapping[str, Any]) -> str:
+    """What the clock shows, to the microsecond (UTC, ISO 8601)."""
+    from testbed.moments import from_ns
+
+    return from_ns(int(clock["now_ns"])).isoformat()
+
+
 def since_up(clock: Mapping[str, Any]) -> str:
     """How long the lab is up by its own clock, to the second."""
+    return span(int(clock["now_ns"]) - int(clock["up_ns"]))
+
+
+def span(nanoseconds: int) -> str:
+    """A duration to the second."""
     from datetime import timedelta
 
     from testbed.moments import format_duration
 
-    passed_ns = int(clock["now_ns"]) - int(clock["up_ns"])
-    return format_duration(timedelta(seconds=passed_ns // 10**9))
+    return format_duration(timedelta(seconds=round(nanoseconds / 1e9)))
 
 
 def manner(clock: Mapping[str, Any]) -> str:

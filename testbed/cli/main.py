@@ -13,6 +13,7 @@ from testbed import __version__
 from testbed.cli import (
     capture,
     change,
+    clock,
     completion,
     describe,
     doctor,
@@ -60,7 +61,7 @@ def _start(
 
 
 for _module in (
-    *(labs, judge, look, inside, capture, observe, change, describe, doctor, mape, kernel),
+    *(labs, judge, look, clock, inside, capture, observe, change, describe, doctor, mape, kernel),
 ):
     _module.register(app)
 

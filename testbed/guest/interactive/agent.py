@@ -116,7 +116,7 @@ class Agent:
         stop_ns = hours.next_stop_ns(needed, watched)
         if not hours.is_virtual:
             self._let_pass(stop_ns if any(one.looks_worthwhile for one in visits) else None)
-        elif hours.speed is not None and stop_ns is None:
+        elif hours.speed is not None and not hours.on_the_way:
             self._pace()
         elif stop_ns is None:
             self._hear(HOLD)
@@ -137,15 +137,19 @@ class Agent:
             self._hours.something_happened()
             self._until_poll -= others
         elif self._timer_off:
-            for visit in self._visits.values():
-                if visit.looks_worthwhile:
-                    visit.look()
+            self._look()
             self._hours.nothing_happened()
             for number in self._hours.on_the_way:
                 self._send({"visit": number, "message": {"progress": self._hours.state()}})
         on_the_way = bool(self._hours.on_the_way)
         if self._rung or self._until_poll <= 0 or (self._timer_off and on_the_way):
             self._hear(POLL)
+
+    def _look(self) -> None:
+        """Find out who waits for their user."""
+        for visit in self._visits.values():
+            if visit.looks_worthwhile:
+                visit.look()
 
     def _serve(self) -> int:
         """Wait and do what comes; how much of it was neither the bell nor the timer."""
@@ -166,6 +170,7 @@ class Agent:
             if self._rung:
                 break
         self._rung = False
+        self._look()
         self._hear(PACE)
 
     def _hear(self, how: str) -> None:
@@ -181,6 +186,8 @@ class Agent:
         if message.get("message", {}).get("do") == "clock":
             self._change_clock(number, message["message"])
             return
+        if "close" in message:
+            self._hours.stop(number)
         if number not in self._visits:
             if "message" not in message:
                 return
@@ -193,8 +200,6 @@ class Agent:
         visit = self._visits[number]
         if message.get("message", {}).get("do") == "down":
             self._asked_down = True
-        if "close" in message:
-            self._hours.stop(number)
         visit.hear(message, data)
         if not visit.is_open:
             del self._visits[number]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.guest.boot import Guest
-from testbed.guest.interactive.talk import HOLD, PACE, POLL, Message, pack
+from testbed.guest.interactive.talk import PACE, POLL, Message, pack
 from testbed.guest.link import Kind
 
 
@@ -51,6 +51,8 @@ class GuestTalk:
         """The agent rests."""
         self._resting = how
         self._rung = False
+        if how != PACE:
+            self._anchor = None
         if how == POLL or self._queue:
             self._go_on()
         elif how == PACE:
@@ -59,8 +61,6 @@ class GuestTalk:
                 self._go_on()
             else:
                 self._pacing = self._loop.call_later(left, self._go_on)
-        if how == HOLD:
-            self._anchor = None
 
     def _ahead(self, clock: dict[str, Any]) -> float:
         """Seconds that the guest's running time is before the wall clock's."""
