@@ -11,7 +11,8 @@ A scenario is an ordinary test beside its topology (``topologies/NAME/test_*.py`
 
 Every test has a lab-wide capture of its own unless it says ``@pytest.mark.capture(off=True)``; the
 output of every command it ran in a node is kept.  ``@pytest.mark.needs("netem", "curl")`` skips it,
-with the reason, where the kernel lacks a feature or the machine a program.
+with the reason, where the kernel lacks a feature or the machine a program; what follows from the
+topology itself need not be said.  ``testbed test`` runs in a guest kernel what the host's cannot.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # every pytest on the machine loads this plugin: it must cost
     from testbed.scenarios.session import ScenarioRun
 
 _RUN: pytest.StashKey[ScenarioRun] = pytest.StashKey()
-_LAB_FIXTURES = {"lab", "fresh_lab", "evidence"}
+_LAB_FIXTURES = frozenset({"lab", "fresh_lab", "evidence"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,19 +71,24 @@ def run_of(config: pytest.Config) -> ScenarioRun:
     return config.stash[_RUN]
 
 
-def _is_scenario(item: pytest.Item) -> bool:
+def is_scenario(item: pytest.Item) -> bool:
+    """Does this test stand in a lab?"""
     return bool(_LAB_FIXTURES & set(getattr(item, "fixturenames", ())))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot do."""
-    names = [str(name) for mark in item.iter_markers("needs") for name in mark.args]
-    if names:
-        from testbed.scenarios.needs import first_missing
+    if not is_scenario(item) and item.get_closest_marker("needs") is None:
+        return
+    from testbed.scenarios.item_needs import REFUSED, check_items, needs_of
+    from testbed.scenarios.needs import first_missing
 
-        reason = first_missing(names)
-        if reason is not None:
-            pytest.skip(reason)
+    reason = item.stash.get(REFUSED, None)
+    if reason is None:
+        check_items([item])
+        reason = first_missing(need.name for need in needs_of(item))
+    if reason is not None:
+        pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,7 +97,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hand each phase's outcome to the run."""
     report = yield
-    if _is_scenario(item):
+    if is_scenario(item):
         run_of(item.config).take_phase(item, call, report)
     return report
 
@@ -100,7 +106,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if any scenario ran in a lab."""
     if _RUN in session.config.stash:
         run = run_of(session.config)
-        if run.scenarios:
+        run.settle()
+        if run.scenarios and run.writes_report:
             from testbed.scenarios.reporting import write_run_report
 
             run.report = write_run_report(run)

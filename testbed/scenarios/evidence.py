@@ -21,9 +21,7 @@ class File:
 class Evidence:
     """Collects the items of one scenario in the order in which they came."""
 
-    items: list[TextEvidence | TableEvidence | DrawingEvidence | File] = field(
-        default_factory=list
-    )
+    items: list[TextEvidence | TableEvidence | DrawingEvidence | File] = field(default_factory=list)
 
     def text(self, title: str, text: str) -> None:
         """Keep a piece of text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from testbed.moments import format_duration
 from testbed.pytest_plugin import run_of
 from testbed.scenarios.session import ScenarioRun
+from testbed.scenarios.sharing import Sharing
 
 _WORDS = {
     "passed": "[green]passed[/]",
@@ -21,6 +24,7 @@ _WORDS = {
     "error": "[bold red]ERROR[/]",
     "skipped": "[yellow]skipped[/]",
     "running": "[cyan]running[/]",
+    "interrupted": "[bold red]INTERRUPTED[/]",
 }
 
 
@@ -32,6 +36,7 @@ class Row:
     outcome: str = "running"
     seconds: float = 0.0
     why: str = ""
+    virtual_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -42,11 +47,13 @@ class LiveTable:
     """
 
     console: Console
+    sharing: Sharing
     rows: dict[str, Row] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     run: ScenarioRun | None = None
     total: int = 0
+    interrupted: bool = False
     _live: Live | None = None
 
     @pytest.hookimpl(trylast=True)
@@ -62,10 +69,12 @@ class LiveTable:
         if report.failed:
             self.trouble.append(f"{report.nodeid}:\n{report.longreprtext}")
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
+    def pytest_collection_finish(self) -> None:
         """Now the number of scenarios is known."""
-        self.total = len(session.items)
+        self.total = len(self.sharing.placements)
         self.console.print(f"{self.total} scenarios")
+        for group in self.sharing.groups:
+            self.console.print(f"  {escape(group.line)}", highlight=False, soft_wrap=True)
         if self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=8, transient=True)
             self._live.start()
@@ -79,6 +88,9 @@ class LiveTable:
         """A phase of a scenario has ended."""
         row = self.rows[report.nodeid]
         row.seconds += report.duration
+        for name, value in report.user_properties:
+            if name == "virtual_seconds" and isinstance(value, float | int):
+                row.virtual_s = value
         if report.skipped:
             row.outcome = "skipped"
             row.why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
@@ -91,12 +103,20 @@ class LiveTable:
             self._line(row)
         self._show()
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C (pytest has its own, other reasons to call this)."""
+        self.interrupted |= isinstance(excinfo.value, KeyboardInterrupt)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """The table is complete."""
         if self._live is not None:
             self._live.stop()
             self._live = None
         self.run = run_of(session.config)
+        for row in self.rows.values():
+            if row.outcome == "running":
+                row.outcome = "interrupted"
+                self._line(row)
 
     def close(self) -> None:
         """Print failures with their evidence, the counts, and where the report is."""
@@ -122,7 +142,9 @@ class LiveTable:
     def counts(self) -> dict[str, int]:
         """How many scenarios ended how; errors count as failed."""
         outcomes = [row.outcome for row in self.rows.values()]
-        failed = sum(outcome in ("failed", "error", "running") for outcome in outcomes)
+        failed = sum(
+            outcome in ("failed", "error", "running", "interrupted") for outcome in outcomes
+        )
         failed += len(self.trouble)
         return {
             "passed": outcomes.count("passed"),
@@ -136,8 +158,14 @@ class LiveTable:
 
     def _line(self, row: Row) -> None:
         why = f"  {escape(row.why)}" if row.why else ""
+        time = f"{row.seconds:.1f} s"
+        if row.virtual_s is not None:
+            virtual = format_duration(
+                timedelta(seconds=round(row.virtual_s, 3 if row.virtual_s < 10 else 0))
+            )
+            time = f"{virtual} of virtual time in {time}"
         self.console.print(
-            f"{_WORDS[row.outcome]:<7}  {escape(row.title)}  [dim]{row.seconds:.1f} s[/]{why}",
+            f"{_WORDS[row.outcome]:<7}  {escape(row.title)}  [dim]{time}[/]{why}",
             highlight=False,
             soft_wrap=True,
         )

@@ -35,8 +35,7 @@ from testbed.evidence.report.write import write_report
 from testbed.lab import read_events
 from testbed.scenarios import session
 from testbed.scenarios.evidence import File
-from testbed.scenarios.scenario_lab import ScenarioLab
-from testbed.scenarios.session import ScenarioRun
+from testbed.scenarios.session import ReportedLab, ScenarioRun
 
 _LAST_PACKETS = 30
 _TERMINAL_PACKETS = 12
@@ -60,12 +59,12 @@ def write_run_report(run: ScenarioRun) -> Path:
 
 def make_report(run: ScenarioRun) -> RunReport:
     """Gather what the report shows."""
-    records = {lab.name: _records(lab) for lab in run.labs}
+    records = {lab.run_folder: _records(lab) for lab in run.labs}
     everything = sorted((one for some in records.values() for one in some), key=_time)
     report = RunReport(
         run=_run(run),
         scenarios=tuple(_scenario(run, one) for one in run.scenarios.values()),
-        topologies=tuple(_view(run, lab, records[lab.name]) for lab in run.labs),
+        topologies=tuple(_view(run, lab, records[lab.run_folder]) for lab in run.labs),
         drops=group_drops(everything, meanings()),
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
@@ -83,7 +82,7 @@ def _time(record: Record) -> int:
     return record.time_ns
 
 
-def _records(lab: ScenarioLab) -> tuple[Record, ...]:
+def _records(lab: ReportedLab) -> tuple[Record, ...]:
     try:
         return tuple(read_events(lab.run_folder / "events.jsonl"))
     except OSError:
@@ -105,7 +104,7 @@ def _run(run: ScenarioRun) -> Run:
         seed=seeds.pop() if len(seeds) == 1 else None,
         revision=_revision(),
         tools=_tools(),
-        notes=(*_limits(), *trouble),
+        notes=(*_limits(), *run.notes, *trouble),
     )
 
 
@@ -189,7 +188,7 @@ def _last_packets(run: ScenarioRun, one: session.Scenario) -> PacketsEvidence | 
     return None
 
 
-def _view(run: ScenarioRun, lab: ScenarioLab, records: tuple[Record, ...]) -> TopologyView:
+def _view(run: ScenarioRun, lab: ReportedLab, records: tuple[Record, ...]) -> TopologyView:
     return TopologyView(
         name=lab.run_folder.name,
         title=lab.topology.title,
@@ -199,10 +198,10 @@ def _view(run: ScenarioRun, lab: ScenarioLab, records: tuple[Record, ...]) -> To
     )
 
 
-def _captures(run: ScenarioRun, records: dict[str, tuple[Record, ...]]) -> Iterable[CaptureFile]:
+def _captures(run: ScenarioRun, records: dict[Path, tuple[Record, ...]]) -> Iterable[CaptureFile]:
     for lab in run.labs:
         interfaces: dict[str, tuple[str, ...]] = {}
-        for record in records[lab.name]:
+        for record in records[lab.run_folder]:
             event = record.event
             if isinstance(event, CaptureStarted):
                 interfaces[event.file] = event.interfaces

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ import pytest
 from rich.console import Console
 
 from testbed.errors import TestbedError
+from testbed.guest.kernel_build import ensure_kernel
 from testbed.model.discover import list_topologies
 from testbed.runs import FOLDER_VARIABLE, VARIABLE, new_run_folder
+from testbed.scenarios.choice import Choice
 from testbed.scenarios.live import LiveTable
+from testbed.scenarios.part_writer import PartWriter
+from testbed.scenarios.sharing import Sharing, no_guest_here
+
+INTERRUPTED = 130
+"""The status after Ctrl-C, as shells have it (128 + SIGINT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +42,54 @@ class Outcome:
             "junit": str(self.folder / "junit.xml"),
             **self.table.counts(),
             "scenarios": [
-                {"id": nodeid, "outcome": row.outcome, "seconds": row.seconds, "why": row.why}
+                {
+                    "id": nodeid,
+                    "outcome": row.outcome,
+                    "seconds": row.seconds,
+                    "why": row.why,
+                    **self._place(nodeid),
+                }
                 for nodeid, row in self.table.rows.items()
             ],
             "trouble": self.table.trouble,
+            "groups": [asdict(group) for group in self.table.sharing.groups],
         }
+
+    def _place(self, nodeid: str) -> dict[str, str]:
+        placement = self.table.sharing.placements[nodeid]
+        return {"kernel": placement.kernel, "clock": placement.clock, "placed": placement.why}
 
 
 def run_scenarios(
-    names: list[str], *, select: str, keep: bool, stop: bool, runs: Path | None, quiet: bool
+    names: list[str],
+    *,
+    select: str = "",
+    keep: bool = False,
+    stop: bool = False,
+    runs: Path | None = None,
+    quiet: bool = False,
+    choice: Choice | None = None,
+    part: bool = False,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Outcome:
     """Run the scenarios of these topologies (or test files); of all if none is named.
 
+    Args:
+        names: topologies, test files, or single tests as ``FILE::TEST``.
+        select: only those that match (pytest's ``-k``).
+        keep: leave the lab of a failed scenario up.
+        stop: at the first failure.
+        runs: where run folders go.
+        quiet: no table.
+        choice: kernel and clock; chosen by what scenarios need, by default.
+        part: this is a part of a run that someone else reports of.
+        say: told in words of what else goes on.
+
     Raises:
-        TestbedError: there is no such topology, or it has no scenarios.
+        TestbedError: there is no such topology, or it has no scenarios; or no guest can be had, and
+            the choice asks for one.
     """
+    wanted = choice or Choice()
     paths = [str(path) for path in _find(names)]
     if runs is not None:
         os.environ[VARIABLE] = str(runs)
@@ -64,8 +105,13 @@ def run_scenarios(
         arguments.append("--testbed-keep")
     if stop:
         arguments.append("-x")
-    table = LiveTable(Console(quiet=quiet, emoji=False))
-    status = int(pytest.main(arguments, plugins=[table]))
+    kernel = ensure_kernel(say) if wanted.needs_guest else None
+    sharing = Sharing(wanted, say, no_guest=no_guest_here, kernel=kernel)
+    table = LiveTable(Console(quiet=quiet, emoji=False), sharing)
+    plugins: list[object] = [sharing, table, *([PartWriter()] if part else [])]
+    status = int(pytest.main(arguments, plugins=plugins))
+    if sharing.error is not None:
+        raise sharing.error
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise TestbedError(
             "no scenario was selected",
@@ -73,7 +119,7 @@ def run_scenarios(
             hint="testbed list shows topologies and how many scenarios each has",
         )
     table.close()
-    return Outcome(status, folder, table)
+    return Outcome(INTERRUPTED if table.interrupted else status, folder, table)
 
 
 def _find(names: list[str]) -> list[Path]:

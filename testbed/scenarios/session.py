@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -16,14 +17,41 @@ from testbed.errors import TestbedError
 from testbed.events import Verdict
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
+from testbed.model.topology import Topology
 from testbed.runs import new_run_folder
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 
+INTERRUPTED = "it was interrupted"
+
+
+class ReportedLab(Protocol):
+    """What the report wants of a lab, wherever it was up."""
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+
+    @property
+    def topology(self) -> Topology:
+        """What was up."""
+
+    @property
+    def run_folder(self) -> Path:
+        """Where its events, captures and logs are."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What the lab had to say about lost evidence."""
+
 
 @dataclass(slots=True)
 class Scenario:
-    """A scenario and what became of it."""
+    """A scenario and what became of it.
+
+    ``machine`` says where it ran (``host``; ``guest, virtual clock``), ``placed`` what made it so,
+    and ``judged`` whether its own code came to an end.
+    """
 
     identity: str
     title: str
@@ -34,8 +62,16 @@ class Scenario:
     judged_ns: int = 0
     output: str = ""
     evidence: Evidence = field(default_factory=Evidence)
-    labs: list[ScenarioLab] = field(default_factory=list)
+    labs: list[ReportedLab] = field(default_factory=list)
     captures: list[Path] = field(default_factory=list)
+    machine: str = ""
+    placed: str = ""
+    judged: bool = False
+
+    def settle(self) -> None:
+        """What did not come to its end has not passed: it was interrupted."""
+        if self.outcome == "passed" and not self.judged:
+            self.outcome, self.why = "error", INTERRUPTED
 
 
 class ScenarioRun:
@@ -46,7 +82,9 @@ class ScenarioRun:
         self._given_folder = folder
         self.started = time.time()
         self.scenarios: dict[str, Scenario] = {}
-        self.labs: list[ScenarioLab] = []
+        self.labs: list[ReportedLab] = []
+        self.notes: list[str] = []
+        self.writes_report = True
         self._left_up: list[ScenarioLab] = []
         self.report: Path | None = None
 
@@ -57,9 +95,18 @@ class ScenarioRun:
             return Path(self._given_folder).resolve()
         return new_run_folder("test")
 
-    def take_lab(self, lab: ScenarioLab) -> None:
+    def take_lab(self, lab: ReportedLab) -> None:
         """A lab came up for this run."""
         self.labs.append(lab)
+
+    def take_scenario(self, scenario: Scenario) -> None:
+        """A scenario ran elsewhere."""
+        self.scenarios[scenario.identity] = scenario
+
+    def settle(self) -> None:
+        """Nothing more will come."""
+        for scenario in self.scenarios.values():
+            scenario.settle()
 
     def leave_up(self, lab: ScenarioLab) -> None:
         """A lab is left to the user."""
@@ -91,6 +138,7 @@ class ScenarioRun:
         """Take in the outcome of a phase (setup, call, teardown) ."""
         scenario = self.scenario_of(item)
         scenario.seconds += call.duration
+        scenario.judged |= report.when == "call" or report.outcome != "passed"
         scenario.started_ns = scenario.started_ns or int(call.start * 1e9)
         if report.when != "teardown" or report.failed:
             scenario.judged_ns = int(call.stop * 1e9)
@@ -122,7 +170,9 @@ class ScenarioRun:
             def watch(lab: ScenarioLab) -> None:
                 scenario.labs.append(lab)
                 lab.observer = lambda result: _keep_command(scenario.evidence, result)
+                lab.begin_scenario()
                 stack.callback(self._judge, scenario, lab)
+                stack.callback(lab.end_scenario)
                 capture = _capture_for(item, lab)
                 if capture is not None:
                     scenario.captures.append(capture.path)
@@ -132,6 +182,7 @@ class ScenarioRun:
 
     def _judge(self, scenario: Scenario, lab: ScenarioLab) -> None:
         lab.observer = None
+        scenario.settle()
         lab.emit(
             Verdict(scenario.identity, scenario.outcome, scenario.seconds, scenario.why[:2000])
         )

@@ -39,7 +39,7 @@ _SCENARIOS = '''
         """Nobody answers at .99."""
         assert lab.run("alice", ["ping", "-c1", "-W1", "192.0.2.99"]).ok, "no answer"
 
-    @pytest.mark.needs("no-such-program-here")
+    @pytest.mark.needs("program:no-such-program-here")
     def test_needs_something(lab):
         """Cannot run."""
 
