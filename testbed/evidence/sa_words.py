@@ -31,12 +31,13 @@ _Told = tuple[str, str]
 
 
 def interval(seconds: float) -> str:
-    """``7 h 30 min``, ``5 h 37 min 56 s``, ``1 min 5 s``, ``12.5 s``; at most three parts."""
+    """``7 h 30 min``, ``6 h 0 min 15 s``, ``1 min 5 s``, ``12.5 s``."""
     if abs(seconds) < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(abs(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    parts = [f"{hours} h" if hours else ""]
+    parts.append(f"{minutes} min" if minutes or (hours and rest) else "")
     parts.append(f"{rest} s" if rest else "")
     return ("−" if seconds < 0 else "") + " ".join(part for part in parts if part)
 

@@ -1,0 +1,105 @@
+"""Probes sent through the SAs: what was answered and what was lost, over time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from testbed.events import Probes, Record
+from testbed.evidence.sa.views import teller_of
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Probes sent from ``since_ns`` to ``until_ns``; ``lost_ns`` are sending times of lost ones."""
+
+    since_ns: int
+    until_ns: int
+    sent: int
+    answered: int
+    lost_ns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """All that one sender told of one stream of probes, in order of time."""
+
+    node: str
+    name: str
+    reports: tuple[Report, ...]
+
+    @property
+    def sent(self) -> int:
+        """Probes sent altogether."""
+        return sum(report.sent for report in self.reports)
+
+    @property
+    def lost(self) -> int:
+        """Probes without an answer."""
+        return self.sent - sum(report.answered for report in self.reports)
+
+    @property
+    def lost_ns(self) -> tuple[int, ...]:
+        """When the lost ones were sent, as far as it was told."""
+        return tuple(sorted(time for report in self.reports for time in report.lost_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Probes in a stretch of time; parts of a probe where a report reaches over several bins."""
+
+    answered: float = 0.0
+    lost: float = 0.0
+
+
+def streams_of(records: Iterable[Record]) -> tuple[Stream, ...]:
+    """The streams of probes among the records; a repeated report counts once."""
+    told: dict[tuple[str, str], set[Report]] = defaultdict(set)
+    for record in sorted(records, key=lambda record: record.time_ns):
+        event = record.event
+        if isinstance(event, Probes):
+            until = max(record.time_ns, event.since_ns)
+            told[teller_of(record), event.name].add(
+                Report(event.since_ns, until, event.sent, event.answered, event.lost_ns)
+            )
+    return tuple(
+        Stream(node, name, tuple(sorted(reports, key=lambda one: (one.since_ns, one.until_ns))))
+        for (node, name), reports in told.items()
+    )
+
+
+def bins_of(stream: Stream, start_ns: int, width_ns: int, count: int) -> tuple[Bin, ...]:
+    """The stream in ``count`` bins of ``width_ns`` from ``start_ns`` on.
+
+    Losses whose time is known are in their bin; everything else is spread evenly over the time of
+    its report.  What lies outside of the bins is in none.
+    """
+    answered, lost = [0.0] * count, [0.0] * count
+    for report in stream.reports:
+        for time in report.lost_ns:
+            index = (time - start_ns) // width_ns
+            if 0 <= index < count:
+                lost[index] += 1
+        rest = max(report.sent - report.answered - len(report.lost_ns), 0)
+        for index, share in _shares(report, start_ns, width_ns, count):
+            answered[index] += report.answered * share
+            lost[index] += rest * share
+    return tuple(Bin(a, b) for a, b in zip(answered, lost, strict=True))
+
+
+def _shares(
+    report: Report, start_ns: int, width_ns: int, count: int
+) -> Iterable[tuple[int, float]]:
+    """The bins that a report reaches into, and which part of its time is in each."""
+    length = report.until_ns - report.since_ns
+    first = (report.since_ns - start_ns) // width_ns
+    if length == 0:
+        if 0 <= first < count:
+            yield first, 1.0
+        return
+    last = (report.until_ns - 1 - start_ns) // width_ns
+    for index in range(max(first, 0), min(last, count - 1) + 1):
+        low = max(report.since_ns, start_ns + index * width_ns)
+        high = min(report.until_ns, start_ns + (index + 1) * width_ns)
+        yield index, (high - low) / length
