@@ -168,6 +168,16 @@ class Perturbation:
         return cls.from_json(data, str(path))
 
 
+def perturbation_of(run_folder: Path) -> Perturbation:
+    """That of a run; one without any part if the run has none.
+
+    Raises:
+        PerturbationError: its file cannot be read.
+    """
+    path = run_folder / FILE
+    return Perturbation.read(path) if path.exists() else Perturbation()
+
+
 def _part(data: Any, where: str) -> Part:
     kind = _KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
     if kind is None:

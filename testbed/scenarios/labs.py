@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from testbed.explore.apply import perturbed, schedule
+from testbed.explore.perturbation import perturbation_of
 from testbed.model.topology import Topology
 from testbed.scenarios.scenario_lab import ScenarioLab
 from testbed.scenarios.session import ScenarioRun
@@ -21,18 +23,23 @@ class LabFactory:
         self._count = 0
 
     def up(self, topology: Topology) -> ScenarioLab:
-        """A lab of this topology, under a name that no other process uses."""
+        """A lab of this topology, under a name that no other process uses.
+
+        In a run with a perturbation (see :mod:`testbed.explore`) it is perturbed.
+        """
         self._count += 1
+        perturbation = perturbation_of(self._run.folder)
         suffix = "" if self._count == 1 else f"-{self._count}"
         label = f"{topology.name}-{self._label}{suffix}"
         folder = self._run.folder / "labs" / label
         folder.mkdir(parents=True)
         lab = ScenarioLab.up(
-            topology,
+            perturbed(topology, perturbation),
             name=f"{label[:_LONGEST_NAME]}-{os.getpid()}",
             run_folder=folder,
             attached=not self._run.keep,
         )
+        lab.perturbed_by(schedule(topology, perturbation))
         self._run.take_lab(lab)
         return lab
 

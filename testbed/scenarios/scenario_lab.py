@@ -9,6 +9,7 @@ from testbed.errors import LabNotFoundError
 from testbed.lab import Lab
 from testbed.lab_command import CommandResult
 from testbed.lab_schedule import RunningSchedule
+from testbed.model.fault import RESTORE
 from testbed.model.schedule import Entry
 
 
@@ -18,6 +19,11 @@ class ScenarioLab(Lab):
     observer: Callable[[CommandResult], None] | None = None
     trouble: str | None = None
     _schedules: tuple[RunningSchedule, ...] = ()
+    _faults: tuple[Entry, ...] = ()
+
+    def perturbed_by(self, faults: tuple[Entry, ...]) -> None:
+        """Have these faults come in every scenario, counted from its beginning."""
+        self._faults = faults
 
     def schedule(self, *entries: Entry) -> RunningSchedule:
         """Have faults come by themselves (see :meth:`testbed.lab.Lab.schedule`)."""
@@ -28,6 +34,8 @@ class ScenarioLab(Lab):
     def begin_scenario(self) -> None:
         """A scenario begins: its clock counts from now."""
         self.clock.restart()
+        if self._faults:
+            self.schedule(*self._faults)
 
     def end_scenario(self) -> None:
         """A scenario has ended: its faults come no more, and none may have failed unnoticed.
@@ -38,6 +46,10 @@ class ScenarioLab(Lab):
         left, self._schedules = [one for one in self._schedules if not one.ended], ()
         for running in left:
             running.cancel()
+        for entry in self._faults:  # what was to be mended later is mended now
+            for fault in entry.faults:
+                if fault.kind == RESTORE:
+                    self.restore(fault.target)
         for running in left:
             running.check()
 
