@@ -79,7 +79,7 @@ def line(record: Record, window: Window, note: str = "") -> str:
     since = record.time_ns - window.start_ns
     sign = "-" if since < 0 else "+"
     place = "/".join(part for part in (record.node, record.service) if part)
-    words = f"{record.event.kind}: {in_words(record.event)[0]}"
+    words = f"{record.event.kind}: {' '.join(in_words(record.event)[0].split())}"
     head = f"{format_moment(from_ns(record.time_ns))} ({sign}{_span(abs(since))})"
     return " ".join(part for part in (head, place, words, note and f"<- {note}") if part)
 

@@ -135,7 +135,8 @@ class Scheduler:
         try:
             await self._faults.apply(fault, due_ns)
         except TestbedError as error:
-            self._journal.say(FaultFailed(fault.kind, fault.target, str(error), due_ns))
+            why = str(error).replace("\n", ";")
+            self._journal.say(FaultFailed(fault.kind, fault.target, why, due_ns))
         except (OSError, LookupError, ValueError, TypeError) as error:
             why = f"{type(error).__name__}: {error}"
             self._journal.say(FaultFailed(fault.kind, fault.target, why, due_ns))

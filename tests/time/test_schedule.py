@@ -146,7 +146,7 @@ def test_a_fault_that_fails_is_told_and_the_others_come(up: BringUp) -> None:
         pytest.raises(ScheduleError, match="cut gone"),
         lab.schedule(at("0s", cut("gone"))),
     ):
-        eventually(lab, "fault-failed", within="10s")
+        eventually(lab, "fault-failed", within="20s", since="0s", count=2)
 
 
 def test_the_faults_of_a_topology_come_at_their_times(up: BringUp) -> None:
