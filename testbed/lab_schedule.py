@@ -31,10 +31,12 @@ class RunningSchedule:
     :meth:`wait`, a fault that could not be put on the lab is an error.
     """
 
-    def __init__(self, lab: str, run_folder: Path, number: int, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, lab: str, run_folder: Path, number: int, entries: Sequence[Entry], since_ns: int
+    ) -> None:
         self._lab, self._path, self._number = lab, run_folder / EVENTS_FILE, number
         self._faults = {(fault.kind, fault.target) for one in entries for fault in one.faults}
-        self._since_ns = time.time_ns()
+        self._since_ns = since_ns
         self.ended = False
 
     def __enter__(self) -> Self:
@@ -115,7 +117,7 @@ def begin_schedule(
         messages += [{**times, **fault_message(fault)} for fault in entry.faults]
     with Conversation(lab) as talk:
         answer = talk.ask({"do": "schedule", "action": "begin", "entries": messages})
-    return RunningSchedule(lab, run_folder, int(answer["number"]), entries)
+    return RunningSchedule(lab, run_folder, int(answer["number"]), entries, wall_ns)
 
 
 def _ns(duration: timedelta) -> int:
