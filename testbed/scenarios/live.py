@@ -39,7 +39,7 @@ class Row:
     virtual_s: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # pytest keeps its plugins in sets
 class LiveTable:
     """A pytest plugin that shows each scenario as it goes, and failures with their evidence.
 
