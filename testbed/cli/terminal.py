@@ -51,7 +51,7 @@ def run_on_terminal(
         finally:
             os.close(theirs)
         try:
-            with _raw(), _handling_signals(ours):
+            with _raw(), _handling_signals(ours, channel):
                 status = _Relay(ours, channel).run()
         finally:
             channel.close()
@@ -77,13 +77,16 @@ def _raw() -> Iterator[None]:
 
 
 @contextmanager
-def _handling_signals(ours: int) -> Iterator[None]:
+def _handling_signals(ours: int, channel: Channel) -> Iterator[None]:
     """Pass on new window sizes, and leave in order when this process is told to end."""
 
     def resize(number: int, frame: object) -> None:
         del number, frame
-        with suppress(OSError, termios.error):
+        with suppress(OSError, termios.error, ChannelClosedError):
             termios.tcsetwinsize(ours, termios.tcgetwinsize(_STDOUT))
+            # Who has the other side of the terminal hears of it from the kernel, unless that is
+            # a process on the host that carries everything into a guest.
+            channel.send({"signal": int(signal.SIGWINCH)})
 
     def leave(number: int, frame: object) -> NoReturn:
         del frame

@@ -34,6 +34,10 @@ ARGUMENTS = (sys.executable, "-B", "-m", _MODULE)
 _BELL = Path("/proc/sys/kernel/cad_pid")
 """To whom the kernel tells that Ctrl-Alt-Del was pressed."""
 
+_SETTLE_NS = 1000
+"""Before time is held everybody gets to the end of what they do just now: the clock moves, and be
+it by so little, when nobody computes."""
+
 _MANY = 16
 """So many things happen before it is asked, unprompted, what the host wants."""
 
@@ -50,7 +54,7 @@ class Agent:
         self._timer = Timer()
         self._visits: dict[int, Visit] = {}
         self._over = self._asked_down = False
-        self._rung = self._timer_off = False
+        self._rung = self._timer_off = self._settled = False
         self._until_poll = _MANY
         self._lab: Lab | None = None
 
@@ -118,10 +122,13 @@ class Agent:
             self._let_pass(stop_ns if any(one.looks_worthwhile for one in visits) else None)
         elif hours.speed is not None and not hours.on_the_way:
             self._pace()
-        elif stop_ns is None:
-            self._hear(HOLD)
-        else:
+        elif stop_ns is not None:
             self._let_pass(stop_ns)
+        elif not self._settled or self._asked_down:
+            self._let_pass(_SETTLE_NS)
+        else:
+            self._hear(HOLD)
+            self._settled = False
         for visit in hours.arrived():
             self._send({"visit": visit, "message": {"clock": hours.state(), "arrived": True}})
 
@@ -133,6 +140,7 @@ class Agent:
             self._timer.set(time.monotonic_ns() + stop_ns)
         self._rung = self._timer_off = False
         others = self._serve()
+        self._settled = not others
         if others:
             self._hours.something_happened()
             self._until_poll -= others

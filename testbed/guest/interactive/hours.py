@@ -15,6 +15,7 @@ FIRST_NS = 10**6
 """After this much time in which nothing happened, it is asked whether time is still needed."""
 
 _LONGEST_NS = 60 * 10**9
+_GROWTH = 4
 _STEPS = 200
 """So often progress is told of a long way."""
 
@@ -87,7 +88,7 @@ class Hours:
 
     def nothing_happened(self) -> None:
         """A whole slice of time passed in silence."""
-        self._slice_ns = min(2 * self._slice_ns, _LONGEST_NS)
+        self._slice_ns = min(_GROWTH * self._slice_ns, _LONGEST_NS)
 
     def next_stop_ns(self, needed: bool, watched: bool) -> int | None:
         """How long time may flow now until somebody looks again; None to hold it.

@@ -162,6 +162,8 @@ class Visit:
         self._asked_for_input = False
         self._wait = Wait.OTHER
         self._active_ns = time.monotonic_ns()
+        for watch in self._watches.values():
+            watch.forget()
 
     def _on_reply(self, mask: int) -> None:
         del mask

@@ -48,19 +48,30 @@ class Watch:
         self._device = device
         self._is_terminal = stat.S_ISCHR(device.st_mode)
         self._seen: dict[int, tuple[str, Wait]] = {}
+        self._newest = ""
 
     def look(self) -> Wait:
         """What they wait for now.  Whoever has not run since the last time is left in peace."""
-        pids = self._foreground() if self._is_terminal else self._readers()
+        newest = Path("/proc/loadavg").read_text().split()[-1]
+        switches = {pid: _switches(pid) for pid in self._seen}
+        if newest != self._newest or not switches or not all(switches.values()):
+            # Somebody was born or has gone: others may read now.
+            self._newest = newest
+            pids = self._foreground() if self._is_terminal else self._readers()
+            switches = {pid: _switches(pid) for pid in pids}
         seen: dict[int, tuple[str, Wait]] = {}
-        for pid in pids:
+        for pid, count in switches.items():
             before = self._seen.get(pid)
-            if before is None or before[0] != _switches(pid):
+            if before is None or before[0] != count:
                 wait = self._wait_of(pid)
                 before = (_switches(pid), wait)  # being looked at counts, too
             seen[pid] = before
         self._seen = seen
         return max((wait for _, wait in seen.values()), default=Wait.OTHER)
+
+    def forget(self) -> None:
+        """Something was typed or sent: who reads it may have changed."""
+        self._newest = ""
 
     def _foreground(self) -> list[int]:
         """Those to which the terminal's keys go."""
