@@ -72,19 +72,27 @@ def streams_of(records: Iterable[Record]) -> tuple[Stream, ...]:
 def bins_of(stream: Stream, start_ns: int, width_ns: int, count: int) -> tuple[Bin, ...]:
     """The stream in ``count`` bins of ``width_ns`` from ``start_ns`` on.
 
-    Losses whose time is known are in their bin; everything else is spread evenly over the time of
-    its report.  What lies outside of the bins is in none.
+    Losses whose time is known are in their bin; everything else is spread over the time of its
+    report, as if probes had been sent evenly.  What lies outside of the bins is in none.
     """
     answered, lost = [0.0] * count, [0.0] * count
     for report in stream.reports:
+        untimed = max(report.sent - report.answered - len(report.lost_ns), 0)
+        shares = dict(_shares(report, start_ns, width_ns, count))
+        inside = sum(shares.values())
+        gone = dict.fromkeys(shares, 0.0)
         for time in report.lost_ns:
             index = (time - start_ns) // width_ns
             if 0 <= index < count:
                 lost[index] += 1
-        rest = max(report.sent - report.answered - len(report.lost_ns), 0)
-        for index, share in _shares(report, start_ns, width_ns, count):
-            answered[index] += report.answered * share
-            lost[index] += rest * share
+                gone[index] = gone.get(index, 0.0) + 1
+        # Where a probe was lost, one less was answered: what is left to each bin gives its weight.
+        left = {i: max(report.sent * share - gone[i], 0.0) for i, share in shares.items()}
+        weight = sum(left.values())
+        for index, share in shares.items():
+            part = left[index] / weight * inside if weight else share
+            answered[index] += report.answered * part
+            lost[index] += untimed * share
     return tuple(Bin(a, b) for a, b in zip(answered, lost, strict=True))
 
 

@@ -159,7 +159,7 @@ class _Drawing:
         rekeyed = {sa.replaced_by for sa in sas if sa.replaced_ns is not None}
         deleted = {sa.gone_by for sa in sas if sa.gone_ns is not None}
         for name, (css, letter) in self.actors.items():
-            who = f"by {name}" if name is not None else "not told by which end"
+            who = f"by {name}" if name is not None else "by an unknown end"
             if name in made:
                 yield shapes.rect(f"swatch used {css}", x, y, 26, 15)
                 x = yield from self._word(x + 32, y, f"made {who}")

@@ -115,7 +115,7 @@ class LanePainter:
         height = self.lane.density.bar
         yield shapes.line("fail", (x, y), (x, y + height))
         if self.lane.density.mark:
-            yield shapes.text("fail-mark", x + 2, y + 11, "!")
+            yield shapes.text("fail-mark", x - 3, y + 11, "!", "end")
 
     def _end(self, bar: Bar, y: float) -> Iterator[str]:
         """A line in the colour of the end that let it go, and its letter in a box."""

@@ -123,10 +123,7 @@ def _is_cut(sa: Sa) -> bool:
 
 
 def _edges(sa: Sa, scale: Scale) -> tuple[float, float, float]:
-    begin = sa.born_ns
-    if begin is None:
-        begin = scale.start_ns if _is_cut(sa) else sa.seen_ns
-    end = scale.end_ns if sa.gone_ns is None else sa.gone_ns
+    begin, end = _lives(sa, scale)
     turn = end if sa.replaced_ns is None else min(sa.replaced_ns, end)
     left, right = scale.x(begin), max(scale.x(end), scale.x(begin))
     return left, min(max(scale.x(turn), left), right), right
@@ -144,5 +141,8 @@ def _gaps(bars: Sequence[Bar], scale: Scale) -> Iterator[tuple[int, int]]:
 
 
 def _lives(sa: Sa, scale: Scale) -> tuple[int, int]:
-    begin = sa.seen_ns if sa.born_ns is None else sa.born_ns
+    """From its beginning, or from the start of the record if that was not told."""
+    begin = sa.born_ns
+    if begin is None:
+        begin = scale.start_ns if _is_cut(sa) else sa.seen_ns
     return begin, scale.end_ns if sa.gone_ns is None else sa.gone_ns

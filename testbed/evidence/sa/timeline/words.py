@@ -50,7 +50,7 @@ def fate_choices(sa: Sa, end_ns: int) -> tuple[str, ...]:
     if sa.born_ns is not None and sa.replaced_ns is None and sa.gone_ns is None:
         time = interval((end_ns - sa.born_ns) / 1e9)
         return f"in use for {time}, until the record ends", f"{time} so far", f"{time}…"
-    return ("",)
+    return ("its beginning was not told", "beginning not told") if sa.born_ns is None else ("",)
 
 
 def _by(who: str | None) -> str:
@@ -86,7 +86,7 @@ def _range(seconds: Sequence[float]) -> str:
 def _starters(names: Iterable[str | None]) -> str:
     count = Counter(names)
     return " and ".join(
-        f"{number}× by {name}" if name is not None else f"{number}× (not told by which end)"
+        f"{number}× by {name}" if name is not None else f"{number}× by an unknown end"
         for name, number in count.most_common()
     )
 
