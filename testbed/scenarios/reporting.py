@@ -146,6 +146,8 @@ def _scenario(run: ScenarioRun, one: session.Scenario) -> Scenario:
         evidence=tuple(_evidence(run, item) for item in one.evidence.items),
         last_packets=_last_packets(run, one) if failed else None,
         files=tuple(files),
+        machine=one.machine,
+        placed=one.placed,
     )
 
 

@@ -97,7 +97,8 @@ class Scenario:
 
     ``title`` is the first sentence of its docstring; ``why`` the failure or the reason of the skip;
     ``output`` the long text (traceback, captured output).  ``last_packets`` are those before it
-    failed.
+    failed.  ``machine`` is where it ran (``host``; ``guest, virtual clock``, by which ``seconds``
+    are counted, too), and ``placed`` what made it run there.
     """
 
     id: str
@@ -111,6 +112,8 @@ class Scenario:
     evidence: tuple[Evidence, ...] = ()
     last_packets: PacketsEvidence | None = None
     files: tuple[FileEvidence, ...] = ()
+    machine: str = ""
+    placed: str = ""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
