@@ -14,16 +14,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 
 from testbed.errors import Place, Problem
+from testbed.model.checks.gaps import Gaps
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
 from testbed.model.service import Service
-from testbed.model.text_forms import parse_end, parse_route
-from testbed.model.topology import HOST, ROUTER, SWITCH, Interface, Link, Node, Route, Topology
+from testbed.model.text_forms import parse_route, split_end
+from testbed.model.topology import (
+    HOST,
+    ROUTER,
+    SWITCH,
+    Interface,
+    Link,
+    Node,
+    Route,
+    Topology,
+    parse_address,
+)
 from testbed.model.validate import misread, require_valid
 
 RouteText = str | Route
@@ -66,6 +78,7 @@ class Builder:
         self._faults: list[Fault] = []
         self._problems: list[Problem] = []
         self._places: dict[str, Place] = {}
+        self._gaps = Gaps()
 
     def host(self, name: str, **options: Unpack[NodeOptions]) -> None:
         """Add a node that originates and receives packets. Options as for :meth:`node`."""
@@ -126,8 +139,10 @@ class Builder:
         """Join interfaces: each end is ``"node:interface address address ..."`` or an Interface."""
         place = _author_place()
         built = [
-            _placed(end, place) if isinstance(end, Interface) else self._end(name, end, place)
-            for end in ends
+            _placed(end, place)
+            if isinstance(end, Interface)
+            else self._end(f"links.{name}.ends", position, end, place)
+            for position, end in enumerate(ends)
         ]
         self._links.append(
             Link(
@@ -170,25 +185,38 @@ class Builder:
             source=self._source,
         )
         if self._problems:
-            raise misread(self._name, self._problems, topology, self._places)
+            gaps = deepcopy(self._gaps)
+            gaps.settle()
+            raise misread(self._name, self._problems, topology, self._places, gaps)
         return require_valid(topology, self._places)
 
     def _problem(self, code: str, what: str, path: str, place: Place | None, hint: str) -> None:
         self._problems.append(Problem(code, what, path, place, hint))
 
-    def _end(self, link: str, text: str, place: Place | None) -> Interface | None:
+    def _end(self, path: str, position: int, text: str, place: Place | None) -> Interface | None:
+        below, hint = f"{path}[{position}]", 'write "node:interface 192.0.2.1/24"'
         try:
-            return parse_end(text, place)
+            node, name, words = split_end(text)
         except ValueError as error:
-            self._problem(
-                "bad-end", str(error), f"links.{link}", place, 'write "node:interface 192.0.2.1/24"'
-            )
+            self._problem("bad-end", str(error), below, place, hint)
+            self._gaps.add_item(path, position, [text])
             return None
+        addresses = []
+        for number, (_, word) in enumerate(words):
+            try:
+                addresses.append(parse_address(word))
+            except ValueError as error:
+                self._problem(
+                    "bad-address", str(error), f"{below}.addresses[{number}]", place, hint
+                )
+                self._gaps.add_item(f"{below}.addresses", number)
+        return Interface(node, name, tuple(addresses), place=place)
 
     def _routes(
         self, node: str, routes: Iterable[RouteText], place: Place | None
     ) -> Iterator[Route]:
-        for route in routes:
+        path = f"nodes.{node}.routes"
+        for position, route in enumerate(routes):
             if isinstance(route, Route):
                 yield _placed(route, place)
                 continue
@@ -198,10 +226,11 @@ class Builder:
                 self._problem(
                     "bad-route",
                     str(error),
-                    f"nodes.{node}.routes",
+                    f"{path}[{position}]",
                     place,
                     'write "default via 192.0.2.1" or "2001:db8::/32 via fe80::1 dev wan"',
                 )
+                self._gaps.add_item(path, position)
 
 
 def _placed(item: _Placed, place: Place | None) -> _Placed:

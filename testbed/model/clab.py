@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from testbed.errors import Place, Problem, TopologyError
+from testbed.model.checks.gaps import Gaps
 from testbed.model.checks.suggest import did_you_mean
 from testbed.model.clab_exec import Effects, NotUnderstood, apply
 from testbed.model.clab_links import Cable, read_cables
@@ -24,6 +25,7 @@ from testbed.model.tree import Entries, Entry, Leaf, Tree
 from testbed.model.validate import in_order, misread, require_valid
 
 _LINUX, _BRIDGE = "linux", "bridge"
+_SHARED = ("topology.defaults", "topology.kinds", "topology.groups")  # what several nodes have
 _OWN_FORMAT = "the testbed's own format says this elsewhere: remove it here"
 _FORWARDING_4 = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding")
 _FORWARDING_6 = ("net.ipv6.conf.all.forwarding",)
@@ -66,12 +68,17 @@ def import_tree(tree: Tree, early: list[Problem], file: str) -> Topology:
     """
     importer = _Importer(file)
     importer.reader.problems += early
+    importer.early = bool(early)
     topology = importer.topology(tree)
     problems = tuple(importer.reader.problems)
     if topology is None:
         raise TopologyError(file, in_order(problems))
     if problems:
-        raise misread(topology.name or file, problems, topology, importer.reader.places)
+        gaps = importer.gaps(topology)
+        found = [item for item in importer.elsewhere if not gaps.ends]
+        raise misread(
+            topology.name or file, (*problems, *found), topology, importer.reader.places, gaps
+        )
     return require_valid(topology, importer.reader.places, *importer.elsewhere)
 
 
@@ -83,6 +90,8 @@ class _Importer:
         self.reader = Reader()
         self.topology_entries = Entries(())
         self.sections: dict[str, _Section] = {}
+        self.early = False  # something was lost before anyone knew what it was
+        self.harmless: set[Problem] = set()  # those that leave nothing of the lab in doubt
         self.elsewhere: list[Problem] = []  # only meaningful when all nodes and links were read
 
     def topology(self, tree: Tree) -> Topology | None:
@@ -118,6 +127,25 @@ class _Importer:
             source=self.file,
         )
 
+    def gaps(self, topology: Topology) -> Gaps:
+        """What the topology lacks: nothing is certain of a node that was not understood."""
+        gaps = self.reader.gaps
+        doubtful = [item for item in self.reader.problems if item not in self.harmless]
+        paths = {item.path for item in doubtful}
+        everywhere = any(path.startswith(_SHARED) for path in paths) or self.early
+        for node in topology.nodes:
+            section = f"topology.nodes.{node.name}"
+            own = (f"nodes.{node.name}", section)
+            if not (everywhere or any(p in own or p.startswith(f"{section}.") for p in paths)):
+                continue
+            gaps.add(f"nodes.{node.name}")
+            for link in topology.links:
+                for position, end in enumerate(link.ends):
+                    if end.node == node.name:
+                        gaps.add(f"links.{link.name}.ends[{position}].addresses")
+                        gaps.add(f"links.{link.name}.mtu")
+        return gaps
+
     def _text(self, entries: Entries, key: str, path: str, *, required: bool = False) -> str | None:
         entry = entries.get(key)
         below = f"{path}.{key}" if path else key
@@ -143,6 +171,8 @@ class _Importer:
                 near = did_you_mean(entry.key, known, "keys")
                 hint = near if near.startswith("did") else _OWN_FORMAT
             self.reader.problem("clab-not-understood", what, path, entry.place, hint)
+            if entry.key in _HINTS:
+                self.harmless.add(self.reader.problems[-1])
 
     def _children(self, key: str) -> Iterator[Entry]:
         entry = self.topology_entries.get(key)
@@ -150,6 +180,7 @@ class _Importer:
             return
         if not isinstance(entry.value, Entries):
             self.reader.wrong_type("a mapping", entry.value, f"topology.{key}")
+            self.reader.gaps.add(key)
             return
         yield from entry.value.entries
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from testbed.errors import Place
 from testbed.model.shapes import ListOf, Reader, Text, Unreadable, Whole
 from testbed.model.topology import Interface, InterfaceAddress, parse_address
-from testbed.model.tree import Entries, Entry, Items, Leaf, Tree
+from testbed.model.tree import Entries, Entry, Items, Leaf, Tree, texts_of
 
 DEFAULT_MTU = 9500  # what containerlab gives a veth link
 _SPECIAL = ("host", "mgmt-net", "macvlan")
@@ -32,13 +32,14 @@ def read_cables(entry: Entry | None, reader: Reader) -> list[Cable]:
         return []
     if not isinstance(entry.value, Items):
         reader.wrong_type("a list", entry.value, "topology.links")
+        reader.gaps.add("links")
         return []
     cables = []
     for number, item in enumerate(entry.value.items):
         try:
             cables.append(_read_cable(number, item, f"topology.links[{number}]", reader))
         except Unreadable:
-            continue
+            reader.gaps.add("links[-]", texts_of(item))
     return cables
 
 

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from testbed.errors import Place, Problem, TestbedError, TopologyError
+from testbed.model.checks.gaps import Gaps
 from testbed.model.fault import FAULT_KINDS, Fault
 from testbed.model.impairment import Impairment
 from testbed.model.service import READY_KINDS, Ready, Service
@@ -181,6 +182,7 @@ SERVICE = Record(
         "command": Field(
             ListOf(TEXT, _COMMAND_HINT),
             "program and arguments; {run} is the service's own folder, {python} the interpreter",
+            (),
             required=True,
         ),
         "ready": Field(READY, 'when it is ready: "tcp 80", "notify", "log PATTERN"', Ready()),
@@ -260,6 +262,7 @@ def _read_end(leaf: Leaf, path: str, reader: Reader) -> Interface:
             addresses.append(parse_address(word))
         except ValueError as error:
             reader.problem("bad-address", str(error), below, place, _END_HINT)
+            reader.gaps.add_item(f"{path}.addresses", index)
     return Interface(node=node, name=name, addresses=tuple(addresses), place=leaf.place)
 
 
@@ -301,7 +304,9 @@ END: Shape[Interface] = ShortOr(
 LINK = Record(
     "A cable (two ends) or a LAN segment (more).",
     {
-        "ends": Field(ListOf(END), '"node:interface address address", two or more', required=True),
+        "ends": Field(
+            ListOf(END), '"node:interface address address", two or more', (), required=True
+        ),
         "mtu": Field(Whole(68, 65535), "largest packet in bytes", 1500),
         "impairment": Field(IMPAIRMENT, "impairment in every direction"),
         "note": Field(TEXT, "a remark for the drawing", ""),
@@ -335,7 +340,7 @@ TOPOLOGY = Record(
     "A lab: nodes joined by links.",
     {
         "$schema": Field(TEXT, "where editors find this schema; means nothing here"),
-        "name": Field(TEXT, "name of the lab", required=True),
+        "name": Field(TEXT, "name of the lab", "", required=True),
         "title": Field(TEXT, "one line for people", ""),
         "seed": Field(Whole(), "what chance in the lab starts from", 0),
         "nodes": Field(MapOf(NODE), "the nodes by name", (), required=True),
@@ -364,6 +369,7 @@ class Decoded:
     topology: Topology | None
     problems: tuple[Problem, ...]
     places: Mapping[str, Place]
+    gaps: Gaps
 
 
 def decode(tree: Tree) -> Decoded:
@@ -373,7 +379,8 @@ def decode(tree: Tree) -> Decoded:
         topology = TOPOLOGY.read(tree, "", reader)
     except Unreadable:
         topology = None
-    return Decoded(topology, tuple(reader.problems), reader.places)
+    reader.gaps.settle()
+    return Decoded(topology, tuple(reader.problems), reader.places, reader.gaps)
 
 
 def valid_topology(tree: Tree, early: list[Problem], name: str) -> Topology:
@@ -388,7 +395,7 @@ def valid_topology(tree: Tree, early: list[Problem], name: str) -> Topology:
     if topology is None:
         raise TopologyError(name, in_order(form))
     if form:
-        raise misread(topology.name or name, form, topology, decoded.places)
+        raise misread(topology.name or name, form, topology, decoded.places, decoded.gaps)
     return require_valid(topology, decoded.places)
 
 

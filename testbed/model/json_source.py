@@ -135,6 +135,7 @@ class _Parser:
     def _object(self, index: int, depth: int) -> tuple[Tree, int]:
         place = self.place(index)
         entries: dict[str, Entry] = {}
+        repeated: list[Entry] = []
         at = self.skip(index + 1)
         if self.text[at : at + 1] == "}":
             return Entries((), place), self.skip(at + 1)
@@ -156,7 +157,8 @@ class _Parser:
                 self.problems.append(
                     Problem("duplicate-key", what, key, self.place(key_at), "keep one of them")
                 )
+                repeated.append(Entry(key, value, self.place(key_at)))
             else:
                 entries[key] = Entry(key, value, self.place(key_at))
             last, at = self._separator(at, "}")
-        return Entries(tuple(entries.values()), place), at
+        return Entries(tuple(entries.values()), place, tuple(repeated)), at

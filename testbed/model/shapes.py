@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from testbed.errors import Place, Problem
-from testbed.model.checks.suggest import did_you_mean
-from testbed.model.tree import Entries, Items, Leaf, Scalar, Tree, describe
+from testbed.model.checks.gaps import Gaps
+from testbed.model.checks.suggest import did_you_mean, nearest
+from testbed.model.tree import Entries, Entry, Items, Leaf, Scalar, Tree, describe, texts_of
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -27,10 +29,11 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Reader:
-    """What reading found: problems, and the place of everything by its path."""
+    """What reading found: problems, the place of everything by its path, and what is not there."""
 
     problems: list[Problem] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=Gaps)
 
     def problem(
         self, code: str, what: str, path: str, place: Place | None, hint: str | None = None
@@ -39,9 +42,24 @@ class Reader:
         self.problems.append(Problem(code, what, path or _TOP, place, hint))
 
     def wrong_type(self, expected: str, found: Tree, path: str, hint: str | None = None) -> None:
-        """Record that something else was expected; gives the exception to raise."""
+        """Record that something else was expected, unless what stood there was reported already."""
+        if isinstance(found, Leaf) and found.lost:
+            return
         what = f"{expected} is expected, not {describe(found)}"
         self.problem("wrong-type", what, path, found.place, hint)
+
+    def note_loss(self, entry: Entry, path: str) -> None:
+        """Remember a value that was lost before anyone knew what it was."""
+        if isinstance(entry.value, Leaf) and entry.value.lost:
+            self.gaps.add(path)
+
+    def read_in_vain(self, shape: Shape[Any], entry: Entry, path: str) -> None:
+        """Read the value of a key that was there already, only for what is wrong in it."""
+        below = [item.key for item in getattr(entry.value, "entries", ())]
+        for part in (path, *(f"{path}.{key}" for key in below)):
+            self.gaps.add(f"{part}.-", texts_of(entry.value))
+        with suppress(Unreadable):
+            shape.read(entry.value, path, Reader(self.problems))
 
     def see(self, path: str, place: Place | None) -> None:
         """Remember where the value of this path stands."""
@@ -213,7 +231,7 @@ class ListOf(Shape[tuple[T, ...]]):
             try:
                 values.append(self.item.read(item, below, reader))
             except Unreadable:
-                continue
+                reader.gaps.add_item(path, index, texts_of(item))
         return tuple(values)
 
     def write(self, value: tuple[T, ...]) -> Any:
@@ -240,7 +258,12 @@ class MapOf(Shape[tuple[tuple[str, T], ...]]):
             try:
                 values.append((entry.key, self.item.read(entry.value, below, reader)))
             except Unreadable:
-                continue
+                reader.gaps.add_entry(path, entry.key, texts_of(entry.value))
+            reader.note_loss(entry, below)
+        for entry in tree.repeated:
+            reader.read_in_vain(self.item, entry, f"{path}.{entry.key}")
+        if tree.lost:
+            reader.gaps.add_some(path)
         return tuple(values)
 
     def write(self, value: tuple[tuple[str, T], ...]) -> Any:
@@ -256,7 +279,11 @@ class MapOf(Shape[tuple[tuple[str, T], ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key of a record: its shape and meaning; left out of files when it has the default."""
+    """One key of a record: its shape and meaning; left out of files when it has the default.
+
+    A required one with a default other than None has that when it could not be read, and the rest
+    of the record is read all the same.
+    """
 
     shape: Shape[Any]
     about: str
@@ -288,27 +315,56 @@ class Record(Shape[T]):
         values: dict[str, Any] = {}
         unreadable = False
         for entry in tree.entries:
-            below = f"{path}.{entry.key}" if path else entry.key
+            below = _below(path, entry.key)
             known = self.fields.get(entry.key)
             if known is None:
-                hint = did_you_mean(entry.key, self.fields, "keys")
-                reader.problem("unknown-key", f"unknown key {entry.key!r}", path, entry.place, hint)
+                self._unknown_key(entry, tree, path, reader)
                 continue
             nested = isinstance(entry.value, Entries | Items)
             reader.see(below, entry.place if nested else entry.value.place)
             try:
                 values[entry.key] = known.shape.read(entry.value, below, reader)
             except Unreadable:
-                unreadable = unreadable or known.required
+                reader.gaps.add(below, texts_of(entry.value))
+                unreadable = unreadable or self._is_vital(known)
+            reader.note_loss(entry, below)
+        for entry in tree.repeated:
+            if (known := self.fields.get(entry.key)) is not None:
+                reader.read_in_vain(known.shape, entry, _below(path, entry.key))
+        if tree.lost:
+            self._any_may_be_missing(tree, path, reader)
         for key, known in self.fields.items():
             if known.required and tree.get(key) is None:
                 place = reader.places.get(path, tree.place)
                 what = f"the key {key!r} is missing"
                 reader.problem("missing-key", what, path, place, f"{key}: {known.about}")
-                unreadable = True
+                reader.gaps.add(_below(path, key))
+                unreadable = unreadable or self._is_vital(known)
         if unreadable:
             raise Unreadable
+        for key, known in self.fields.items():
+            if known.required:
+                values.setdefault(key, known.default)
         return self.build(values, reader.places.get(path, tree.place))
+
+    @staticmethod
+    def _is_vital(known: Field) -> bool:
+        return known.required and known.default is None
+
+    def _unknown_key(self, entry: Entry, tree: Entries, path: str, reader: Reader) -> None:
+        hint = did_you_mean(entry.key, self.fields, "keys")
+        reader.problem("unknown-key", f"unknown key {entry.key!r}", path, entry.place, hint)
+        near = nearest(entry.key, self.fields)
+        if not near:
+            self._any_may_be_missing(tree, path, reader)
+        for key in near:
+            if tree.get(key) is None:
+                reader.gaps.add(_below(path, key), texts_of(entry.value))
+
+    def _any_may_be_missing(self, tree: Entries, path: str, reader: Reader) -> None:
+        for key in self.fields:
+            if tree.get(key) is None:
+                reader.gaps.add(_below(path, key))
 
     def write(self, value: T) -> Any:
         taken = self.take(value)
@@ -330,6 +386,10 @@ class Record(Shape[T]):
         }
         required = [key for key, known in self.fields.items() if known.required]
         return schema | ({"required": required} if required else {})
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 class ShortOr(Shape[T]):

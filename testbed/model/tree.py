@@ -6,7 +6,7 @@ YAML, JSON and plain Python data all become such a tree; :mod:`testbed.model.cod
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from testbed.errors import Place, Problem
@@ -18,11 +18,15 @@ MAX_VALUES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar. ``text_at`` is the place of its first character where it stands there verbatim."""
+    """A scalar. ``text_at`` is the place of its first character where it stands there verbatim.
+
+    ``lost`` says that something else stood there, which is no value; it was reported.
+    """
 
     value: Scalar
     place: Place | None = None
     text_at: Place | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A mapping with keys that are all different."""
+    """A mapping with keys that are all different.
+
+    ``repeated`` are entries whose key was there already, and ``lost`` says that there were entries
+    with no usable key; both were reported.
+    """
 
     entries: tuple[Entry, ...]
     place: Place | None = None
+    repeated: tuple[Entry, ...] = ()
+    lost: bool = False
 
     def get(self, key: str) -> Entry | None:
         """The entry of that key, if there is one."""
@@ -55,6 +65,20 @@ class Entries:
 
 
 Tree = Leaf | Items | Entries
+
+
+def texts_of(tree: Tree) -> Iterator[str]:
+    """Every text in it, keys included."""
+    match tree:
+        case Items():
+            for item in tree.items:
+                yield from texts_of(item)
+        case Entries():
+            for entry in (*tree.entries, *tree.repeated):
+                yield entry.key
+                yield from texts_of(entry.value)
+        case Leaf(value=str() as value):
+            yield value
 
 
 def describe(tree: Tree) -> str:
@@ -84,17 +108,19 @@ def from_plain(data: object, problems: list[Problem], path: str = "") -> Tree:
         )
     if isinstance(data, Mapping):
         entries = []
+        lost = False
         for key, value in data.items():
             if isinstance(key, str):
                 below = f"{path}.{key}" if path else key
                 entries.append(Entry(key, from_plain(value, problems, below)))
             else:
+                lost = True
                 what = f"a key must be text, not {key!r}"
                 problems.append(Problem("bad-key", what, path or "top level"))
-        return Entries(tuple(entries))
+        return Entries(tuple(entries), lost=lost)
     what = f"a {type(data).__name__} cannot be part of a topology"
     problems.append(Problem("wrong-type", what, path or "top level"))
-    return Leaf(None)
+    return Leaf(None, lost=True)
 
 
 _NULL = re.compile(r"(?:|~|null|Null|NULL)\Z")

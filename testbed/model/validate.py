@@ -1,14 +1,13 @@
 """All checks of a topology, each reporting every problem it finds.
 
-Three tiers, because a broken part would make nonsense of what follows from it: first that every
-field holds its type (only Python authors can get that wrong), then each part by itself, then how
-the parts fit together.  A file or builder that could not read some part runs the first two only,
-and says so.
+First, that every field holds its type (only Python authors can get that wrong); then each part by
+itself, and how the parts fit together.  When some part could not be read, all checks run on the
+rest, and leave out what the missing part may decide (:mod:`testbed.model.checks.gaps`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -26,6 +25,7 @@ from testbed.model.checks import (
     subnets,
     types,
 )
+from testbed.model.checks.gaps import Gaps
 from testbed.model.checks.index import Index
 from testbed.model.topology import Topology
 
@@ -57,7 +57,7 @@ _WHOLE = (
 # sure of it, and only the first of them pays for it.
 _valid: WeakValueDictionary[int, Topology] = WeakValueDictionary()
 
-_PARTIAL = "these stand in the way of checking how the parts fit together; that comes next"
+_PARTIAL = "what depends on the parts that could not be read was not judged"
 
 
 def validate(topology: Topology) -> tuple[Problem, ...]:
@@ -67,26 +67,17 @@ def validate(topology: Topology) -> tuple[Problem, ...]:
     wrong_types = tuple(types.check_types(topology))
     if wrong_types:
         return in_order(wrong_types)
-    problems = in_order((*_parts(topology), *check_whole(topology)))
+    problems = in_order(_problems(topology, Index(topology)))
     if not problems:
         _valid[id(topology)] = topology
     return problems
 
 
-def check_parts(topology: Topology) -> tuple[Problem, ...]:
-    """Problems of single parts; also right when other parts are missing."""
-    wrong_types = tuple(types.check_types(topology))
-    return wrong_types or _parts(topology)
-
-
-def _parts(topology: Topology) -> tuple[Problem, ...]:
-    return tuple(problem for check in _PARTS for problem in check(topology))
-
-
-def check_whole(topology: Topology) -> tuple[Problem, ...]:
-    """Problems between parts; only meaningful when all parts are there."""
-    index = Index(topology)
-    return tuple(problem for check in _WHOLE for problem in check(index))
+def _problems(topology: Topology, index: Index) -> Iterator[Problem]:
+    for check in _PARTS:
+        yield from check(topology)
+    for check_whole in _WHOLE:
+        yield from check_whole(index)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -116,17 +107,24 @@ def require_valid(topology: Topology, places: Mapping[str, Place], *more: Proble
 
 
 def misread(
-    name: str, problems: Iterable[Problem], topology: Topology, places: Mapping[str, Place]
+    name: str,
+    problems: Iterable[Problem],
+    topology: Topology,
+    places: Mapping[str, Place],
+    gaps: Gaps,
 ) -> TopologyError:
-    """The error for a source of which parts could not be read: those, and what is wrong elsewhere.
+    """The error for a source of which parts could not be read: those, and all else that is wrong.
 
-    A part that could not be read says nothing more: its own problem is enough.
+    ``topology`` is what could be read, ``gaps`` what it lacks; ``places`` are by the file's paths.
     """
-    unread = tuple(problems)
-    known = {problem.path for problem in unread}
-    others = (problem for problem in check_parts(topology) if problem.path not in known)
-    error = TopologyError(name, in_order((*unread, *_placed(others, places))))
-    error.hint = _PARTIAL
+    found = tuple(types.check_types(topology)) or _problems(topology, Index(topology, gaps))
+    others = [
+        replace(problem, path=gaps.in_file(problem.path))
+        for problem in found
+        if not gaps.excuse(problem)
+    ]
+    error = TopologyError(name, in_order((*problems, *_placed(others, places))))
+    error.hint = _PARTIAL if gaps.doubt else None
     return error
 
 

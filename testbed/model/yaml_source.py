@@ -236,12 +236,17 @@ class _Composer:
 
     def _entries(self, done: _Open) -> Entries:
         entries: dict[str, Entry] = {}
+        repeated: list[Entry] = []
         merged: list[Entries] = []
+        lost = False
         for key, value in zip(done.items[::2], done.items[1::2], strict=True):
             if not isinstance(key, Leaf) or not isinstance(key.value, str):
                 self._bad_key(key)
+                lost = True
             elif key.value == _MERGE:
-                merged += self._merge(value)
+                good, bad = self._merge(value)
+                merged += good
+                lost = lost or bad
             elif key.value in entries:
                 first = entries[key.value].place
                 line = f" (first in line {first.line})" if first is not None else ""
@@ -249,12 +254,13 @@ class _Composer:
                 self.problems.append(
                     Problem("duplicate-key", what, key.value, key.place, "keep one of them")
                 )
+                repeated.append(Entry(key.value, value, key.place))
             else:
                 entries[key.value] = Entry(key.value, value, key.place)
         for group in merged:
             for entry in group.entries:
                 entries.setdefault(entry.key, entry)
-        return Entries(tuple(entries.values()), done.place)
+        return Entries(tuple(entries.values()), done.place, tuple(repeated), lost)
 
     def _bad_key(self, key: Tree) -> None:
         if isinstance(key, Leaf) and key.value is not None:
@@ -264,10 +270,11 @@ class _Composer:
             what, hint = "a key must be text", "is there a colon without a name before it?"
         self.problems.append(Problem("bad-key", what, "top level", key.place, hint))
 
-    def _merge(self, value: Tree) -> list[Entries]:
+    def _merge(self, value: Tree) -> tuple[list[Entries], bool]:
+        """The mappings to merge, and whether there was something else among them."""
         parts = value.items if isinstance(value, Items) else (value,)
         good = [part for part in parts if isinstance(part, Entries)]
         if len(good) != len(parts):
             what = "<< takes a mapping or a list of mappings"
             self.problems.append(Problem("wrong-type", what, _MERGE, value.place))
-        return good
+        return good, len(good) != len(parts)

@@ -127,6 +127,7 @@ def test_nothing_malformed_hides_what_else_is_wrong() -> None:
         "bad-route",
         "bad-name",
         "bad-end",
-        "bad-end",
+        "bad-address",
         "bad-mtu",
+        "unknown-node",
     ]

@@ -124,7 +124,9 @@ def check_segments(index: Index) -> Iterator[Problem]:
                 and fault_of_address(item.address.ip) is None
                 and not is_link_local(item.address.network)
             ]
-            yield from _strangers(segment, subnets)
+            unsure = (f"{end.path}.addresses" for end in segment.ends)
+            if not segment.may_grow and not any(index.gaps.touch(path) for path in unsure):
+                yield from _strangers(segment, subnets)
             yield from _prefix_lengths(subnets)
 
 

@@ -86,9 +86,22 @@ def check_targets(index: Index) -> Iterator[Problem]:
             continue  # an unknown kind was reported
         path = f"faults[{position}].target"
         if fault.target not in known:
+            if _may_be_there(index, fault.kind, fault.target):
+                continue
             what = f"the fault {fault.kind!r} is for {sort}, and {fault.target!r} is none"
             hint = did_you_mean(fault.target, known, noun)
             yield Problem("unknown-target", what, path, fault.place, hint)
         elif fault.kind == SET_ADDRESSES and index.is_switch(fault.target.partition(":")[0]):
             what = f"{fault.target} is a port of a switch and cannot have an address"
             yield Problem("switch-address", what, path, fault.place)
+
+
+def _may_be_there(index: Index, kind: str, target: str) -> bool:
+    """True when a part that could not be read may hold the target."""
+    if kind == REBOOT:
+        return index.may_have_node(target)
+    if kind in _ON_SERVICE:
+        return index.may_have_service(target)
+    node, colon, _ = target.partition(":")
+    of_interface = bool(colon) and index.may_have_interface(node)
+    return of_interface or (kind in _ON_LINK and index.gaps.may_name("links", target))

@@ -13,7 +13,9 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 
 from testbed.errors import Place
+from testbed.model.checks.gaps import Gaps
 from testbed.model.topology import (
+    ROLES,
     ROUTER,
     SWITCH,
     Interface,
@@ -80,6 +82,7 @@ class Segment:
     number: int
     links: tuple[Link, ...]
     ends: tuple[End, ...]
+    may_grow: bool = False  # an unread end, link or role may join it to more than this
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -120,10 +123,11 @@ class Groups:
 
 
 class Index:
-    """The topology with look-ups."""
+    """The topology with look-ups, and what it does not say because it could not be read."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, gaps: Gaps | None = None) -> None:
         self.topology = topology
+        self.gaps = Gaps() if gaps is None else gaps
         self.nodes: dict[str, Node] = {}
         for node in topology.nodes:
             self.nodes.setdefault(node.name, node)
@@ -141,6 +145,34 @@ class Index:
         node = self.nodes.get(name)
         return node is not None and node.role == SWITCH
 
+    def knows_role(self, name: str) -> bool:
+        """False for a node that may be a switch or not; one with addresses is meant to be none."""
+        node = self.nodes.get(name)
+        if node is None:
+            said = not self.may_have_node(name)
+        else:
+            said = node.role in ROLES and not self.gaps.touch(f"nodes.{name}.role")
+        return said or any(end.interface.addresses for end in self.ends_of.get(name, ()))
+
+    def may_have_node(self, name: str) -> bool:
+        """True for a node that is not in the topology and may be in the part not read."""
+        return self.gaps.may_name("nodes", name)
+
+    def may_have_interface(self, node: str) -> bool:
+        """True when the node may have interfaces beyond those that were read."""
+        return self.gaps.may_be_end_of(node, self.nodes)
+
+    def may_have_address(self, node: str) -> bool:
+        """True when the node may have addresses beyond those that were read."""
+        return self.may_have_interface(node) or any(
+            self.gaps.touch(f"{end.path}.addresses") for end in self.ends_of.get(node, ())
+        )
+
+    def may_have_service(self, name: str) -> bool:
+        """True for ``node/service`` that is not in the topology and may be in the rest."""
+        node, _, service = name.partition("/")
+        return self.may_have_node(node) or self.gaps.may_name(f"nodes.{node}.services", service)
+
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """All segments, in the order of their first links."""
@@ -153,11 +185,21 @@ class Index:
             by_root[groups.find(("link", id(link)))].append(link)
         ends: dict[Hashable, list[End]] = defaultdict(list)
         for end in self.ends:
-            if not self.is_switch(end.interface.node):
+            if not self.is_switch(end.interface.node) and self.knows_role(end.interface.node):
                 ends[groups.find(("link", id(end.link)))].append(end)
         return tuple(
-            Segment(number, tuple(links), tuple(ends[root]))
+            Segment(number, tuple(links), tuple(ends[root]), self._may_grow(links))
             for number, (root, links) in enumerate(by_root.items())
+        )
+
+    def _may_grow(self, links: list[Link]) -> bool:
+        if not self.gaps:
+            return False
+        nodes = {end.node for link in links for end in link.ends}
+        return (
+            any(self.gaps.touch(f"links.{link.name}.ends") for link in links)
+            or any(not self.knows_role(node) for node in nodes)
+            or any(self.may_have_interface(node) for node in nodes if self.is_switch(node))
         )
 
     @cached_property
@@ -170,7 +212,8 @@ class Index:
         """The domain of a segment, by its number."""
         groups = Groups()
         for node in self.topology.nodes:
-            if not forwards_plainly(node):
+            unsure = (f"nodes.{node.name}.{key}" for key in ("role", "services", "firewall"))
+            if not forwards_plainly(node) or any(self.gaps.touch(path) for path in unsure):
                 continue
             for end in self.ends_of[node.name]:
                 groups.join(("router", node.name), self.segment_of[id(end.link)].number)

@@ -59,7 +59,7 @@ def _check_mac(link: Link, end: Interface, path: str) -> Iterator[Problem]:
 def check_ends(index: Index) -> Iterator[Problem]:
     """Links with too few ends, ends at unknown nodes, and interfaces used twice."""
     for link in index.topology.links:
-        if len(link.ends) < 2:
+        if len(link.ends) < 2 and not index.gaps.touch(f"links.{link.name}.ends"):
             count = "one end" if link.ends else "no ends"
             what = f"link {link.name!r} has {count}; it takes two or more"
             path = f"links.{link.name}.ends"
@@ -67,7 +67,7 @@ def check_ends(index: Index) -> Iterator[Problem]:
     seen: dict[str, End] = {}
     for end in index.ends:
         interface = end.interface
-        if interface.node not in index.nodes:
+        if interface.node not in index.nodes and not index.may_have_node(interface.node):
             what = f"there is no node {interface.node!r} (in {interface.label})"
             hint = did_you_mean(interface.node, index.nodes, "nodes")
             yield Problem("unknown-node", what, end.path, end.place, hint)
@@ -86,7 +86,7 @@ def check_segments(index: Index) -> Iterator[Problem]:
     """What is wrong only when links are looked at together."""
     yield from _check_loops(index)
     for segment in index.segments:
-        yield from _check_same_mtu(segment)
+        yield from _check_same_mtu(index, segment)
         yield from _check_same_mac(segment)
 
 
@@ -100,9 +100,10 @@ def _check_loops(index: Index) -> Iterator[Problem]:
             yield Problem("switch-loop", what, end.path, end.place, hint)
 
 
-def _check_same_mtu(segment: Segment) -> Iterator[Problem]:
-    first = segment.links[0]
-    for link in segment.links[1:]:
+def _check_same_mtu(index: Index, segment: Segment) -> Iterator[Problem]:
+    links = [link for link in segment.links if not index.gaps.touch(f"links.{link.name}.mtu")]
+    for link in links[1:]:
+        first = links[0]
         if link.mtu != first.mtu:
             what = (
                 f"a switch joins link {link.name!r} (MTU {link.mtu}) "

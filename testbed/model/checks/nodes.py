@@ -96,7 +96,7 @@ def _check_backend(node: Node, path: str) -> Iterator[Problem]:
 
 def check_any(index: Index) -> Iterator[Problem]:
     """A lab without nodes."""
-    if not index.topology.nodes:
+    if not index.topology.nodes and not index.gaps.touch("nodes"):
         yield Problem("no-nodes", "the lab has no nodes", "nodes", None, "add at least one node")
 
 
@@ -108,7 +108,11 @@ def check_interface_settings(index: Index) -> Iterator[Problem]:
             words = key.split("/" if "/" in key else ".")
             if len(words) < 5 or words[2] not in ("conf", "neigh"):
                 continue
-            if words[3] not in known and words[3] not in _ANY_INTERFACE:
+            if (
+                words[3] not in known
+                and words[3] not in _ANY_INTERFACE
+                and not index.may_have_interface(node.name)
+            ):
                 what = f"{key}: {node.name!r} has no interface {words[3]!r}"
                 hint = did_you_mean(words[3], known, f"interfaces of {node.name!r}")
                 path = f"nodes.{node.name}.sysctls.{key}"

@@ -186,7 +186,7 @@ def check_order(index: Index) -> Iterator[Problem]:
     for name, after in graph.items():
         path, place = origin[name]
         for position, wanted in enumerate(after):
-            if wanted not in graph:
+            if wanted not in graph and not index.may_have_service(wanted):
                 what = f"{name} is to come after {wanted!r}, which is not a service"
                 sibling = f"{name.split('/', maxsplit=1)[0]}/{wanted}"
                 hint = did_you_mean(wanted, graph, "services")

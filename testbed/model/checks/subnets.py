@@ -109,12 +109,18 @@ def _broken_rule(
         return node, 1
     here = _segment(index, item)
     both_reusable = is_reusable(seen.network) and is_reusable(item.address.network)
-    if not both_reusable and seen.first is not None and _segment(index, seen.first) != here:
+    if not both_reusable and seen.first is not None and _apart(index, here, seen.first):
         return seen.first, 2
     near = seen.by_domain.get(domain)
-    if near is not None and _segment(index, near) != here:
+    if near is not None and _apart(index, here, near):
         return near, 3
     return None
+
+
+def _apart(index: Index, here: int, item: Held) -> bool:
+    """True when it is on another segment, and nothing unread can make them one."""
+    there = _segment(index, item)
+    return there != here and not (index.segments[here].may_grow and index.segments[there].may_grow)
 
 
 def _overlap(item: Held, other: Held, rule: int) -> Problem:

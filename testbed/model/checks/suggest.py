@@ -17,14 +17,20 @@ def did_you_mean(name: str, known: Iterable[str], noun: str) -> str:
     names = list(dict.fromkeys(known))
     if not names:
         return f"there are no {noun}"
-    folded = name.casefold()
-    same = [item for item in names if item.casefold() == folded]
-    near = same or _near(folded, names)
+    near = nearest(name, names)
     if near:
-        return "did you mean " + " or ".join(f'"{item}"' for item in near[:2]) + "?"
+        return "did you mean " + " or ".join(f'"{item}"' for item in near) + "?"
     if len(names) <= _LIST_AT_MOST:
         return f"known {noun}: {', '.join(names)}"
     return f"none of the {len(names)} {noun} has a name like it"
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most two known names that may have been meant, the likelier first."""
+    names = list(dict.fromkeys(known))
+    folded = name.casefold()
+    same = [item for item in names if item.casefold() == folded]
+    return (same or _near(folded, names))[:2]
 
 
 def _near(folded: str, names: list[str]) -> list[str]:
