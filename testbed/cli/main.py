@@ -24,6 +24,7 @@ from testbed.cli import (
     look,
     mape,
     observe,
+    timeline,
 )
 from testbed.cli.output import DEBUG, INTERRUPTED, debugging, report, say
 from testbed.errors import TestbedError
@@ -61,7 +62,21 @@ def _start(
 
 
 for _module in (
-    *(labs, judge, look, clock, inside, capture, observe, change, describe, doctor, mape, kernel),
+    *(
+        labs,
+        judge,
+        look,
+        clock,
+        inside,
+        capture,
+        observe,
+        timeline,
+        change,
+        describe,
+        doctor,
+        mape,
+        kernel,
+    ),
 ):
     _module.register(app)
 

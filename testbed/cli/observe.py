@@ -89,7 +89,7 @@ def events(
 
             say(event_line(record))
 
-    folder, goes_on = _source(lab, "events")
+    folder, goes_on = source(lab, "events")
     _show_file(folder / "events.jsonl", show, goes_on if follow else None)
 
 
@@ -115,7 +115,7 @@ def logs(
 
     if service is None and lab is not None and "/" in lab and not Path(lab).is_dir():
         lab, service = None, lab  # the lab was left out
-    folder, goes_on = _source(lab, "logs")
+    folder, goes_on = source(lab, "logs")
     if service is not None:
         file = _show_file(_log_of(folder, service), say, goes_on if follow else None)
         for line in file.remainder():
@@ -149,7 +149,7 @@ def _log_of(folder: Path, service: str) -> Path:
     return known[service]
 
 
-def _source(lab: str | None, command: str) -> tuple[Path, Callable[[], bool]]:
+def source(lab: str | None, command: str) -> tuple[Path, Callable[[], bool]]:
     """A run folder, and whether its lab still goes on."""
     if lab is not None and Path(lab).is_dir() and lab not in talk.running():
         if not (Path(lab) / "events.jsonl").is_file():

@@ -9,7 +9,7 @@ from importlib.resources import files
 from xml.sax.saxutils import escape, quoteattr
 
 from testbed.evidence.graph.metrics import Face, printable, text_width
-from testbed.evidence.sa.history import History, Sort
+from testbed.evidence.sa.history import History, Sa, Sort
 from testbed.evidence.sa.timeline import shapes
 from testbed.evidence.sa.timeline.lane_painting import Actors, LanePainter
 from testbed.evidence.sa.timeline.lanes import Lane, lanes_of
@@ -172,7 +172,7 @@ class _Drawing:
                 yield shapes.text(f"letter {css}", x + 6.5, y + 11, letter, "middle")
                 x = yield from self._word(x + 18, y, f"deleted {who}")
             x += 8 * (name in made | rekeyed | deleted)
-        if rekeyed:
+        if any(self._lives_on(sa) for sa in sas):
             yield shapes.rect("swatch left-over", x, y, 26, 15)
             yield shapes.path("hatch", shapes.hatch(x, y, 26, 15))
             x = yield from self._word(x + 32, y, "replaced, still installed")
@@ -185,6 +185,13 @@ class _Drawing:
             yield shapes.path("lost-tip", tip)
             yield from self._word(x + 14, y, "probes lost")
         self.y += 26
+
+    def _lives_on(self, sa: Sa) -> bool:
+        """Whether the picture shows it living on after it was replaced."""
+        if sa.replaced_ns is None:
+            return False
+        gone = self.scale.end_ns if sa.gone_ns is None else sa.gone_ns
+        return self.scale.x(gone) - self.scale.x(sa.replaced_ns) > 0.5
 
     def _word(self, x: float, y: float, words: str) -> Generator[str, None, float]:
         yield shapes.text("legend", x, y + 11.5, words)
