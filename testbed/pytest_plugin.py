@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in (
         "needs(*names): kernel features or programs without which the scenario is skipped",
         "capture(off=False, expression=''): no capture for this scenario, or a filtered one",
+        "invariant: testbed explore tries this scenario over many seeds",
     ):
         config.addinivalue_line("markers", line)
 
@@ -74,6 +75,17 @@ def run_of(config: pytest.Config) -> ScenarioRun:
 def is_scenario(item: pytest.Item) -> bool:
     """Does this test stand in a lab?"""
     return bool(_LAB_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a run with a perturbation, scenarios marked as invariants are all that counts."""
+    folder = config.getoption("--testbed-run-folder")
+    if folder is None or not Path(folder, "perturbation.json").exists():
+        return
+    invariants = [item for item in items if item.get_closest_marker("invariant") is not None]
+    if invariants:
+        config.hook.pytest_deselected(items=[item for item in items if item not in invariants])
+        items[:] = invariants
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,6 +17,7 @@ from testbed.cli import (
     completion,
     describe,
     doctor,
+    explore,
     inside,
     judge,
     kernel,
@@ -24,6 +25,7 @@ from testbed.cli import (
     look,
     mape,
     observe,
+    replay,
     timeline,
 )
 from testbed.cli.output import DEBUG, INTERRUPTED, debugging, report, say
@@ -65,6 +67,8 @@ for _module in (
     *(
         labs,
         judge,
+        replay,
+        explore,
         look,
         clock,
         inside,

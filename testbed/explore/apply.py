@@ -92,19 +92,19 @@ def schedule(topology: Topology, perturbation: Perturbation) -> tuple[Entry, ...
 def _fault(part: TimedFault) -> list[Entry]:
     begin = timedelta(microseconds=part.at_us)
     end = begin + timedelta(microseconds=part.lasts_us)
-    if part.kind == CUT:
+    if part.fault == CUT:
         return [at(begin, cut(part.target)), at(end, restore(part.target))]
-    if part.kind == KILL_SERVICE:
+    if part.fault == KILL_SERVICE:
         return [at(begin, kill_service(part.target)), at(end, restart_service(part.target))]
-    assert part.kind == REBOOT, part.kind
+    assert part.fault == REBOOT, part.fault
     return [at(begin, reboot(part.target))]
 
 
 def _has(topology: Topology, part: TimedFault) -> bool:
     nodes = {node.name: node for node in topology.nodes}
-    if part.kind == REBOOT:
+    if part.fault == REBOOT:
         return part.target in nodes
-    if part.kind == KILL_SERVICE:
+    if part.fault == KILL_SERVICE:
         name, _, service = part.target.partition("/")
         return name in nodes and any(one.name == service for one in nodes[name].services)
     links = {link.name for link in topology.links}

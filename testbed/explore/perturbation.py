@@ -85,9 +85,12 @@ class LateStart:
 
 @dataclass(frozen=True, slots=True)
 class TimedFault:
-    """A fault ``at_us`` after a scenario begins, over after ``lasts_us``."""
+    """A fault ``at_us`` after a scenario begins, over after ``lasts_us``.
 
-    kind: str
+    ``fault`` is ``cut``, ``kill-service`` or ``reboot``.
+    """
+
+    fault: str
     target: str
     at_us: int
     lasts_us: int
@@ -102,7 +105,7 @@ class TimedFault:
         return self.lasts_us <= 0
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.target}: at {_time(self.at_us)}, for {_time(self.lasts_us)}"
+        return f"{self.fault} {self.target}: at {_time(self.at_us)}, for {_time(self.lasts_us)}"
 
 
 Part = Scheduling | LinkDelay | LateStart | TimedFault

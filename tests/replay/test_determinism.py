@@ -31,7 +31,7 @@ _LAB = ("test", "--kernel", "host", "--part", "pair")
 
 
 def _begin(
-    folder: Path, seed: int, checkout: Path = _ROOT, environment: dict[str, str] | None = None
+    folder: Path, seed: int, checkout: Path, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """A run in a process of its own."""
     return subprocess.Popen(
@@ -51,20 +51,21 @@ def _end(run: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def other_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same sources in a folder of another name and depth, with nothing compiled yet."""
-    folder = tmp_path_factory.mktemp("elsewhere") / "a/much/deeper/folder/with a space"
-    folder.mkdir(parents=True)
+def checkouts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same sources in two folders of different names and depths, nothing compiled in them."""
+    base = tmp_path_factory.mktemp("checkouts")
+    folders = [base / "one", base / "a/much/deeper/folder/with a space"]
     leave = shutil.ignore_patterns("__pycache__")
-    for name in ("testbed", "topologies"):
-        shutil.copytree(_ROOT / name, folder / name, ignore=leave)
-    for name in ("pyproject.toml",):
-        shutil.copy(_ROOT / name, folder / name)
-    return folder
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in ("testbed", "topologies", "images/guest-kernel"):
+            shutil.copytree(_ROOT / name, folder / name, ignore=leave)
+        shutil.copy(_ROOT / "pyproject.toml", folder)
+    return folders
 
 
 def test_ten_runs_have_one_hash_and_another_seed_has_another(
-    kernel: GuestKernel, tmp_path: Path, other_checkout: Path, capsys: pytest.CaptureFixture[str]
+    kernel: GuestKernel, tmp_path: Path, checkouts: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two at a time, half of them from another checkout with another environment."""
     stranger = {
@@ -79,10 +80,10 @@ def test_ten_runs_have_one_hash_and_another_seed_has_another(
     }
     found = []
     for number in range(5):
-        ours = _begin(tmp_path / f"ours-{number}", 5)
-        theirs = _begin(tmp_path / f"theirs {number}", 5, other_checkout, stranger)
+        ours = _begin(tmp_path / f"ours-{number}", 5, checkouts[0])
+        theirs = _begin(tmp_path / f"theirs {number}", 5, checkouts[1], stranger)
         found += [_end(ours), _end(theirs)]
-    other = _end(_begin(tmp_path / "another-seed", 6))
+    other = _end(_begin(tmp_path / "another-seed", 6, checkouts[0]))
     with capsys.disabled():
         print(f"\n  seed 5, ten runs: {sorted(set(found))}\n  seed 6, one run:  [{other!r}]")
     assert len(found) == 10
