@@ -205,6 +205,10 @@ class RunningCommand:
             self._channel_closed = True
             self.status = -signal.SIGKILL  # the lab has ended, and with it the command
             return
+        if "error" in message:
+            self._channel_closed = True
+            self.status = -signal.SIGKILL
+            raise error_from_json(message["error"])
         if "status" in message:
             self.status = int(message["status"])
 

@@ -12,6 +12,7 @@ from typing import Self
 from testbed.errors import LabError
 from testbed.lab_command import request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.faces import error_from_json
 
 _PASSED_ON = (
     signal.SIGINT,
@@ -47,12 +48,18 @@ def run_attached(
 
 
 def await_end(channel: Channel, lab: str) -> int:
-    """Wait for a command's end; its exit code, negative when a signal ended it."""
+    """Wait for a command's end; its exit code, negative when a signal ended it.
+
+    Raises:
+        LabError: its lab went down meanwhile; says why if that is known.
+    """
     while True:
         try:
             message, _ = channel.receive()
         except ChannelClosedError as error:
             raise ended_with_its_lab(lab) from error
+        if "error" in message:
+            raise error_from_json(message["error"])
         if "status" in message:
             return int(message["status"])
 

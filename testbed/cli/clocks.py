@@ -17,7 +17,7 @@ def words(state: Mapping[str, Any]) -> str:
         return ""
     clock = state["guest"]["clock"]
     if not clock["virtual"]:
-        return "in a guest"
+        return "in a guest, real time"
     return f"in a guest, at {moment(clock)}, {manner(clock)}"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import talk
 from testbed.cli.arguments import LOOK, Environment, Lab, Node, environment
 
 _TERMINAL_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE")
@@ -44,11 +45,15 @@ def execute(
     by signal N gives 128+N. Ctrl-C goes to the command.
     """
     from testbed.cli.attach import run_attached
+    from testbed.cli.terminal import run_on_terminal
 
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise typer.BadParameter("there is no command to run", param_hint="COMMAND")
     variables = {**_terminal_variables(), **environment(env)}
+    if os.isatty(0) and os.isatty(1) and "guest" in talk.status(lab):
+        # This terminal cannot be handed into a guest: the command gets one there.
+        raise typer.Exit(run_on_terminal(lab, node, words, variables))
     raise typer.Exit(run_attached(lab, node, words, variables))
 
 

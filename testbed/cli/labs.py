@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ from testbed.cli.output import (
     say_json,
     tell,
 )
-from testbed.errors import LabError
+from testbed.errors import LabError, LabNotFoundError
 
 if TYPE_CHECKING:
     from testbed.guest.machine import Machine
@@ -185,9 +185,10 @@ def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
 
 def _stay(lab: Lab) -> None:
     """Wait until the lab is taken down by somebody else."""
-    with talk.conversation(lab.name) as channel, _until_closed():
+    # It may have gone before anyone began to wait.
+    with suppress(LabNotFoundError), talk.conversation(lab.name) as channel, _until_closed():
         while True:
-            channel.receive()
+            talk.answer(channel)
     why = _last_words(lab.run_folder / "events.jsonl")
     if why is None:
         raise LabError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from testbed.cli import talk
+from testbed.cli import clocks, talk
 from testbed.cli.arguments import LABS, Json, OptionalLab
 from testbed.cli.output import bad, bold, count, duration, facts, faint, good, say, say_json, table
 
@@ -29,10 +29,13 @@ def list_(as_json: Json = False) -> None:
     from testbed.model.discover import default_search, list_topologies
 
     up: dict[tuple[str, str], list[str]] = {}
+    guests: dict[str, dict[str, Any]] = {}
     for lab in talk.running():
         state = talk.glance(lab)
         topology = (state["topology"], state["title"]) if state else (lab, "")
         up.setdefault(topology, []).append(lab)
+        if state and "guest" in state:
+            guests[lab] = state
     topologies: list[dict[str, Any]] = [
         {
             "name": one.name,
@@ -46,7 +49,8 @@ def list_(as_json: Json = False) -> None:
     ]
     others = [lab for labs in up.values() for lab in labs]
     if as_json:
-        say_json({"topologies": topologies, "other_labs": others})
+        told = {lab: state["guest"] for lab, state in guests.items()}
+        say_json({"topologies": topologies, "other_labs": others, "guests": told})
         return
     if topologies:
         rows = [
@@ -59,6 +63,8 @@ def list_(as_json: Json = False) -> None:
         say(f"no topologies (looked in {', '.join(searched) or 'no folder'})")
     if others:
         say(f"also up, from elsewhere: {', '.join(others)}")
+    for lab, state in guests.items():
+        say(f"{bold(lab)} is {clocks.words(state)}")
 
 
 def _title(topology: Mapping[str, Any]) -> str:
@@ -104,7 +110,7 @@ def _overview(names: Iterable[str]) -> str:
     for name in names:
         state = talk.glance(name)
         if state is None:
-            rows.append((name, "?", "?", "?", "coming up, or busy"))
+            rows.append((name, "?", "?", "?", "coming up, or busy", ""))
             continue
         services = state["services"]
         ready = sum(value == "ready" for value in services.values())
@@ -115,9 +121,10 @@ def _overview(names: Iterable[str]) -> str:
                 str(len(state["nodes"])),
                 f"{ready}/{len(services)} ready",
                 duration(state["seconds"]),
+                clocks.words(state) or "-",
             )
         )
-    return table(("LAB", "TOPOLOGY", "NODES", "SERVICES", "UP FOR"), rows)
+    return table(("LAB", "TOPOLOGY", "NODES", "SERVICES", "UP FOR", "GUEST"), rows)
 
 
 def _details(state: Mapping[str, Any]) -> str:
@@ -144,6 +151,13 @@ def _details(state: Mapping[str, Any]) -> str:
 def _head(state: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     title = f": {state['title']}" if state["title"] else ""
     yield "topology", f"{state['topology']}{title}"
+    if "guest" in state:
+        guest = state["guest"]
+        seed = "the host's randomness" if guest["seed"] is None else f"seed {guest['seed']}"
+        yield "kernel", f"guest {guest['kernel']}, Linux {guest['release']}, {seed}"
+    if clocks.is_virtual(state):
+        clock = state["guest"]["clock"]
+        yield "clock", f"{clocks.moment(clock)}, {clocks.manner(clock)}"
     yield "ends", "with the command that started it" if state["attached"] else "when taken down"
     yield "record", state["run_folder"]
     if state["limits"]:

@@ -22,6 +22,7 @@ from testbed.cli.attach import ended_with_its_lab, exit_code
 from testbed.cli.output import tell
 from testbed.lab_command import request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.supervisor.faces import error_from_json
 
 _STDIN, _STDOUT = 0, 1
 _CHUNK = 65536
@@ -124,6 +125,9 @@ class _Relay:
                             message, _ = self._channel.receive()
                         except ChannelClosedError:
                             return None
+                        if "error" in message:
+                            self._show_the_rest()
+                            raise error_from_json(message["error"])
                         if "status" in message:
                             self._show_the_rest()
                             return int(message["status"])
