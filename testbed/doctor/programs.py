@@ -78,6 +78,13 @@ PROGRAMS: tuple[Program, ...] = (
         ("--version",),
         r"TShark \(Wireshark\) (\S+?)\.?\s",
     ),
+    Program(
+        "swanctl",
+        "charon-systemd",
+        "strongSwan, at the ends of IPsec tunnels",  # its daemon has no option that tells
+        ("--version",),
+        r"^strongSwan (\S+) swanctl",
+    ),
 )
 
 Runner = Callable[[tuple[str, ...]], str]
