@@ -12,12 +12,16 @@ from testbed.scenarios.needs import MEANINGLESS, THROUGHPUT, VIRTUAL_TIME, is_pr
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a scenario runs and why there; ``refused`` says why it runs nowhere."""
+    """Where a scenario runs and why there.
+
+    ``refused`` says why it runs nowhere; ``asked_for`` that this is so only because of the options.
+    """
 
     kernel: str
     clock: str
     why: str = ""
     refused: str = ""
+    asked_for: bool = False
 
     @property
     def machine(self) -> str:
@@ -59,7 +63,9 @@ def place(needs: Sequence[str], choice: Choice, kernels: Kernels) -> Placement:
         lacking = "--kernel guest" if choice.kernel == GUEST else str(asked)
     clock = _clock(needs, choice)
     refused = _clock_refuses(needs, clock)
-    if not refused and choice.kernel == AUTO and (trouble := kernels.no_guest()) is not None:
+    if refused:
+        return Placement(GUEST, clock, lacking, refused, asked_for=True)
+    if not choice.needs_guest and (trouble := kernels.no_guest()) is not None:
         refused = f"{lacking}, and there is no guest kernel: {trouble}"
     return Placement(GUEST, clock, lacking, refused)
 

@@ -21,6 +21,7 @@ from testbed.evidence.report.data import (
     CaptureFile,
     Evidence,
     FileEvidence,
+    GuestRun,
     LogFile,
     PacketsEvidence,
     Run,
@@ -33,6 +34,7 @@ from testbed.evidence.report.drops import group_drops
 from testbed.evidence.report.packets import last_packets
 from testbed.evidence.report.write import write_report
 from testbed.lab import read_events
+from testbed.replay.recipe import Recipe
 from testbed.scenarios import session
 from testbed.scenarios.evidence import File
 from testbed.scenarios.session import ReportedLab, ScenarioRun
@@ -68,6 +70,7 @@ def make_report(run: ScenarioRun) -> RunReport:
         drops=group_drops(everything, meanings()),
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
+        guests=tuple(_guests(run)),
     )
     return name_drawings(report)
 
@@ -225,6 +228,22 @@ def _logs(run: ScenarioRun) -> Iterable[LogFile]:
             if size := path.stat().st_size:
                 title = f"{lab.run_folder.name}: {path.stem}"
                 yield LogFile(path=_inside(run, path), title=title, size=size)
+
+
+def _guests(run: ScenarioRun) -> Iterable[GuestRun]:
+    for folder in Recipe.folders(run.folder):
+        recipe = Recipe.read(folder)
+        yield GuestRun(
+            path=_inside(run, folder),
+            kernel=recipe.kernel,
+            release=recipe.release,
+            clock=recipe.clock,
+            sources=recipe.sources,
+            repeats=recipe.repeats,
+            start=recipe.start,
+            seed=recipe.seed,
+            history=recipe.history,
+        )
 
 
 def _inside(run: ScenarioRun, path: Path) -> str:

@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from testbed.errors import TestbedError
-from testbed.guest.kernel_build import ensure_kernel
 from testbed.model.discover import list_topologies
 from testbed.runs import FOLDER_VARIABLE, VARIABLE, new_run_folder
 from testbed.scenarios.choice import Choice
@@ -105,8 +104,7 @@ def run_scenarios(
         arguments.append("--testbed-keep")
     if stop:
         arguments.append("-x")
-    kernel = ensure_kernel(say) if wanted.needs_guest else None
-    sharing = Sharing(wanted, say, no_guest=no_guest_here, kernel=kernel)
+    sharing = Sharing(wanted, say, no_guest=no_guest_here)
     table = LiveTable(Console(quiet=quiet, emoji=False), sharing)
     plugins: list[object] = [sharing, table, *([PartWriter()] if part else [])]
     status = int(pytest.main(arguments, plugins=plugins))

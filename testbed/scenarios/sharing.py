@@ -49,9 +49,9 @@ class Sharing:
         say: Callable[[str], None],
         *,
         no_guest: Callable[[], str | None],
-        kernel: GuestKernel | None = None,
     ) -> None:
-        self.choice, self._say, self._kernel = choice, say, kernel
+        self.choice, self._say = choice, say
+        self._kernel: GuestKernel | None = None
         self._no_guest = cache(no_guest)
         self._collected: Counter[Path] = Counter()
         self._parts: list[Part] = []
@@ -76,6 +76,7 @@ class Sharing:
             for item in items:
                 names = [need.name for need in needs_of(item)]
                 self.placements[item.nodeid] = place(names, self.choice, kernels)
+            self._check_placements(config)
         except TestbedError as error:
             self.error = error
             raise pytest.UsageError from error
@@ -95,6 +96,15 @@ class Sharing:
         self._parts = cut(away, self._collected)
         if self.choice.kernel == AUTO or away:
             run_of(config).notes += [f"scenarios: {group.line}" for group in self.groups]
+
+    def _check_placements(self, config: pytest.Config) -> None:
+        """What the options make impossible is an error; and they may make a guest a must."""
+        placed = list(self.placements.values())
+        if placed and all(one.asked_for for one in placed):
+            raise TestbedError(placed[0].refused, where=f"all {len(placed)} scenarios selected")
+        wanted = any(one.kernel != HOST and not one.refused for one in placed)
+        if wanted and self.choice.needs_guest and not config.option.collectonly:
+            self._kernel = ensure_kernel(self._say)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
