@@ -1,0 +1,107 @@
+"""The traffic through the tunnel, from branch to VNet: a ping a minute, a trickle of TCP."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.events import Probes
+from testbed.lab import Lab
+from testbed.lab_command import RunningCommand
+from topologies.azure_rekey.topology import PORT, VM
+
+PING_S = 60
+TRICKLE_S = 300
+PING = "ping branch to vm"
+TRICKLE = "TCP branch to vm"
+_PING_LOG, _TRICKLE_LOG, _PROGRAM = "/tmp/ping.log", "/tmp/trickle.log", "/tmp/trickle.py"
+_HOUR_NS = 3600 * 10**9
+_PATIENCE_S = 30.0
+
+_ANSWERED = re.compile(r"\[(\d+)\.(\d+)\] \d+ bytes from .* icmp_seq=(\d+) .* time=([\d.]+) ms")
+_SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) received")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question that was answered."""
+
+    number: int
+    answered_ns: int
+    round_trip_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """All of one stream; ``sent`` is what the sender says it sent."""
+
+    name: str
+    sent: int
+    answered: tuple[Probe, ...]
+
+
+class Traffic:
+    """Ping and trickle while they run."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        program = Path(__file__).with_name("trickle.py").read_text(encoding="utf-8")
+        lab.put("pc", _PROGRAM, program)
+        self._ping = _to_file(lab, f"exec ping -D -i {PING_S} {VM}", _PING_LOG)
+        self._trickle = lab.start(
+            "pc", [sys.executable, _PROGRAM, "ask", VM, str(PORT), str(TRICKLE_S), _TRICKLE_LOG]
+        )
+
+    def end(self) -> tuple[Stream, Stream]:
+        """Stop both; what became of them."""
+        self._ping.send_signal(signal.SIGINT)
+        self._ping.wait(_PATIENCE_S)
+        self._trickle.stop()
+        return (
+            read_ping(self._lab.get("pc", _PING_LOG)),
+            read_trickle(self._lab.get("pc", _TRICKLE_LOG)),
+        )
+
+
+def read_ping(text: str) -> Stream:
+    """What ``ping -D`` wrote.
+
+    Raises:
+        ValueError: its last words are missing, so it is not known how many it sent.
+    """
+    summary = _SUMMARY.search(text)
+    if summary is None:
+        raise ValueError("ping did not say how many it sent")
+    answered = tuple(
+        Probe(int(number), int(seconds) * 10**9 + int(f"{part:0<9}"), float(milliseconds) / 1000)
+        for seconds, part, number, milliseconds in _ANSWERED.findall(text)
+    )
+    return Stream(PING, int(summary[1]), answered)
+
+
+def read_trickle(text: str) -> Stream:
+    """What ``trickle.py ask`` wrote: it asks on only when it was answered."""
+    rows = [[int(word) for word in line.split()] for line in text.splitlines()]
+    answered = tuple(Probe(number, end, (end - start) / 1e9) for number, start, end in rows)
+    return Stream(TRICKLE, len(answered), answered)
+
+
+def probes(stream: Stream, began_ns: int, ended_ns: int) -> Iterator[tuple[int, Probes]]:
+    """The stream hour by hour as events, each with its time; lost ones are told in the last."""
+    lost = stream.sent - len(stream.answered)
+    for since in range(began_ns, ended_ns, _HOUR_NS):
+        until = min(since + _HOUR_NS, ended_ns)
+        here = [probe for probe in stream.answered if since <= probe.answered_ns < until]
+        missing = lost if until == ended_ns else 0
+        slowest = max((probe.round_trip_s for probe in here), default=None)
+        event = Probes(stream.name, since, len(here) + missing, len(here), slowest_s=slowest)
+        yield until, event
+
+
+def _to_file(lab: Lab, command: str, file: str) -> RunningCommand:
+    # Not by a pipe: nobody would empty it for days.
+    return lab.start("pc", ["sh", "-c", f"{command} > {file}"])
