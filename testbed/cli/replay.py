@@ -38,30 +38,34 @@ def replay(
     """
     from testbed.guest.boot import pass_through
     from testbed.guest.link import Kind
-    from testbed.replay.again import check
+    from testbed.replay.again import check, names_of
     from testbed.replay.again import replay as do_again
-    from testbed.replay.errors import ReplayError
-    from testbed.replay.recipe import Recipe
+    from testbed.replay.recipe import parts, repeating_parts
     from testbed.runs import VARIABLE, new_run_folder
+    from testbed.scenarios.inside_paths import TranslatedOutput, Translator
 
-    def output(kind: Kind, data: bytes) -> None:
+    def pass_on(kind: Kind, data: bytes) -> None:
         pass_through(Kind.ERRORS if as_json else kind, data)
 
-    parts = Recipe.folders(run) or (run,)
-    for part in parts:
+    found = parts(run)
+    chosen = repeating_parts(run) or found[:1] or (run,)
+    for part in chosen:
         check(part)
+    if len(chosen) < len(found):
+        left = count(len(found) - len(chosen), "guest")
+        tell(f"{left} of this run cannot be repeated (real time, or it broke off) and is left out")
     if runs is not None:
         os.environ[VARIABLE] = str(runs)
     again = new_run_folder("replay")
     done = []
-    for part in parts:
+    for part in chosen:
         folder = again / part.relative_to(run)
         tell(faint(_what(part)))
+        output = TranslatedOutput(Translator(folder, names_of(part)), pass_on)
         done.append(do_again(part, folder, output=output, say=tell, present=present))
+        output.flush()
         if not as_json:
             say(_verdict(done[-1], run))
-    if not done:
-        raise ReplayError("there is nothing to replay in this run", where=str(run))
     if as_json:
         say_json([_json(one) for one in done])
     raise typer.Exit(0 if all(one.same for one in done) else 1)

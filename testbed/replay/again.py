@@ -12,13 +12,15 @@ from testbed.guest.boot import Output, run_in_guest
 from testbed.guest.kernel_cache import GuestKernel, cache_folder
 from testbed.guest.kernel_cache import look_up as look_up_kernel
 from testbed.guest.launch import layout_can_be_fixed
+from testbed.guest.slots import Slots
 from testbed.replay import sources as kept
 from testbed.replay.difference import Difference, first_difference
 from testbed.replay.errors import ReplayError
 from testbed.replay.history import History
 from testbed.replay.job import begin, make_job, prepare, seal
 from testbed.replay.recipe import REAL, Recipe
-from testbed.replay.sources import Sources
+from testbed.replay.sources import Sources, Trees
+from testbed.replay.view import outside_names
 
 Say = Callable[[str], None]
 
@@ -86,6 +88,12 @@ def find_kernel(recipe: Recipe, original: Path) -> GuestKernel:
     return kernel
 
 
+def names_of(original: Path) -> tuple[tuple[str, str], ...]:
+    """Pairs: a folder as the run's guest calls it, and as it is called here."""
+    origin = Path(Recipe.read(original).origin)
+    return outside_names(Trees.of(origin)) if origin.is_dir() else ()
+
+
 def replay(
     original: Path, folder: Path, *, output: Output, say: Say, present: bool = False
 ) -> Replayed:
@@ -110,7 +118,8 @@ def replay(
     new = replace(recipe, sources=sources.digest, history=None, testbed=testbed.__version__)
     begin(new, folder)
     job = make_job(recipe.words, recipe.module, recipe.folder, sources)
-    result = run_in_guest(kernel, job, folder, machine=recipe.machine, output=output)
+    with Slots().one(lambda: say("waiting: guests run on every CPU of this machine already")):
+        result = run_in_guest(kernel, job, folder, machine=recipe.machine, output=output)
     after = seal(folder)
     assert recipe.history is not None
     difference = None

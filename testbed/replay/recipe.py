@@ -66,11 +66,6 @@ class Recipe:
         (run_folder / FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def folders(cls, run_folder: Path) -> tuple[Path, ...]:
-        """The folders of a run that have a recipe: one for each guest that was part of it."""
-        return tuple(sorted(path.parent for path in run_folder.rglob(FILE)))
-
-    @classmethod
     def read(cls, run_folder: Path) -> Recipe:
         """That of a run folder.
 
@@ -97,3 +92,14 @@ class Recipe:
             ) from error
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ReplayError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def parts(run_folder: Path) -> tuple[Path, ...]:
+    """The folders of a run that have a recipe: one for each guest that was part of it."""
+    return tuple(sorted(path.parent for path in run_folder.rglob(FILE)))
+
+
+def repeating_parts(run_folder: Path) -> tuple[Path, ...]:
+    """Those of them that can be done again."""
+    found = ((folder, Recipe.read(folder)) for folder in parts(run_folder))
+    return tuple(folder for folder, one in found if one.repeats and one.history is not None)

@@ -34,7 +34,7 @@ from testbed.evidence.report.drops import group_drops
 from testbed.evidence.report.packets import last_packets
 from testbed.evidence.report.write import write_report
 from testbed.lab import read_events
-from testbed.replay.recipe import Recipe
+from testbed.replay.recipe import Recipe, parts
 from testbed.scenarios import session
 from testbed.scenarios.evidence import File
 from testbed.scenarios.session import ReportedLab, ScenarioRun
@@ -231,7 +231,7 @@ def _logs(run: ScenarioRun) -> Iterable[LogFile]:
 
 
 def _guests(run: ScenarioRun) -> Iterable[GuestRun]:
-    for folder in Recipe.folders(run.folder):
+    for folder in parts(run.folder):
         recipe = Recipe.read(folder)
         yield GuestRun(
             path=_inside(run, folder),

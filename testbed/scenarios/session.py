@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from testbed.events import Verdict
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
 from testbed.model.topology import Topology
+from testbed.replay.recipe import repeating_parts
 from testbed.runs import new_run_folder
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
@@ -199,6 +201,8 @@ class ScenarioRun:
             ]
         if self.report is not None:
             lines.append(f"report: {self.report}")
+            if repeating_parts(self.folder):
+                lines.append(f"again, to the byte: testbed replay {shlex.quote(str(self.folder))}")
         return lines
 
 

@@ -19,6 +19,7 @@ from testbed.evidence.report import (
     CaptureFile,
     DrawingEvidence,
     FileEvidence,
+    GuestRun,
     LogFile,
     PacketLine,
     PacketsEvidence,
@@ -159,6 +160,20 @@ _RUNS = st.builds(
 )
 
 
+_GUESTS = st.builds(
+    GuestRun,
+    path=HOSTILE,
+    kernel=HOSTILE,
+    release=HOSTILE,
+    clock=HOSTILE,
+    sources=HOSTILE,
+    repeats=st.booleans(),
+    start=st.none() | HOSTILE,
+    seed=st.none() | _NUMBER,
+    history=st.none() | HOSTILE,
+)
+
+
 @st.composite
 def _views(draw: st.DrawFn) -> TopologyView:
     name, title = draw(HOSTILE), draw(HOSTILE)
@@ -199,6 +214,7 @@ def reports(draw: st.DrawFn) -> RunReport:
                 st.lists(st.builds(LogFile, path=HOSTILE, title=HOSTILE, size=_NUMBER), max_size=2)
             )
         ),
+        tuple(draw(st.lists(_GUESTS, max_size=2))),
     )
 
 

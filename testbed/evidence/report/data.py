@@ -204,6 +204,28 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class GuestRun:
+    """A guest that was part of the run: what it was made of, and the hash of what happened in it.
+
+    ``path`` is its own run folder, ``kernel`` the guest kernel's key and ``release`` its version;
+    ``clock`` is ``real`` or ``virtual``, ``start`` the moment at which a virtual one began;
+    ``sources`` is the digest of code and topologies; ``history`` the hash over all captures and
+    events (docs/determinism.md), None where the guest broke off.  With a virtual clock and a seed
+    all this ``repeats``.
+    """
+
+    path: str
+    kernel: str
+    release: str
+    clock: str
+    sources: str
+    repeats: bool
+    start: str | None = None
+    seed: int | None = None
+    history: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """All that the report shows."""
 
@@ -213,6 +235,7 @@ class RunReport:
     drops: tuple[DropGroup, ...] = ()
     captures: tuple[CaptureFile, ...] = ()
     logs: tuple[LogFile, ...] = ()
+    guests: tuple[GuestRun, ...] = ()
 
     def count(self, outcome: str) -> int:
         """How many scenarios ended so."""

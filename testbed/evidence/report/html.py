@@ -71,6 +71,7 @@ def render(report: RunReport, redact: Iterable[str] = ()) -> str:
         entries=entries,
         elided=elided,
         command=shlex.join(report.run.command),
+        seeds=sorted({guest.seed for guest in report.guests if guest.seed is not None}),
     )
     # What no file in UTF-8 can hold (undecodable bytes of a program's output) is replaced.
     return text.encode(errors="replace").decode()
