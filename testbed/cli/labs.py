@@ -27,7 +27,7 @@ from testbed.cli.output import (
     say_json,
     tell,
 )
-from testbed.errors import LabError, LabNotFoundError
+from testbed.errors import LabError, LabNotFoundError, TestbedError
 
 if TYPE_CHECKING:
     from testbed.guest.machine import Machine
@@ -133,7 +133,7 @@ def _bring_up(
 
     if runs is not None:
         os.environ[VARIABLE] = str(runs)
-    was_up = name in talk.running()
+    was_up = _bury(name)
     try:
         with Progress(f"bringing up {name}") as progress:
             if machine is None:
@@ -146,6 +146,20 @@ def _bring_up(
             _await_gone(name)
         tell(f"interrupted: nothing of {name} is running")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _bury(name: str) -> bool:
+    """Is a lab of that name up?  One whose guest has ended by itself is told of, and makes room."""
+    if name not in talk.running():
+        return False
+    trouble = talk.look(name)
+    if not isinstance(trouble, TestbedError):
+        return True
+    tell(f"note: an earlier {name} has ended by itself: {trouble.what}")
+    with suppress(TestbedError):
+        talk.status(name)  # its keeper has told it now, and ends
+    _await_gone(name)
+    return False
 
 
 def _await_gone(name: str) -> None:

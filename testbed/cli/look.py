@@ -12,6 +12,7 @@ import typer
 from testbed.cli import clocks, talk
 from testbed.cli.arguments import LABS, Json, OptionalLab
 from testbed.cli.output import bad, bold, count, duration, facts, faint, good, say, say_json, table
+from testbed.errors import TestbedError
 
 _TEST = re.compile(r"^(?:async )?def test_", re.MULTILINE)
 _STATES = {"ready": good, "starting": faint, "stopped": faint}
@@ -30,8 +31,12 @@ def list_(as_json: Json = False) -> None:
 
     up: dict[tuple[str, str], list[str]] = {}
     guests: dict[str, dict[str, Any]] = {}
+    dead: dict[str, TestbedError] = {}
     for lab in talk.running():
-        state = talk.glance(lab)
+        state = talk.look(lab)
+        if isinstance(state, TestbedError):
+            dead[lab] = state
+            continue
         topology = (state["topology"], state["title"]) if state else (lab, "")
         up.setdefault(topology, []).append(lab)
         if state and "guest" in state:
@@ -50,7 +55,9 @@ def list_(as_json: Json = False) -> None:
     others = [lab for labs in up.values() for lab in labs]
     if as_json:
         told = {lab: state["guest"] for lab, state in guests.items()}
-        say_json({"topologies": topologies, "other_labs": others, "guests": told})
+        gone = {lab: error.what for lab, error in dead.items()}
+        everything = {"topologies": topologies, "other_labs": others, "guests": told}
+        say_json({**everything, "ended": gone} if gone else everything)
         return
     if topologies:
         rows = [
@@ -65,6 +72,8 @@ def list_(as_json: Json = False) -> None:
         say(f"also up, from elsewhere: {', '.join(others)}")
     for lab, state in guests.items():
         say(f"{bold(lab)} is {clocks.words(state)}")
+    for lab, error in dead.items():
+        say(f"{bold(lab)} has {bad('ended')}: {error.what.splitlines()[0]}")
 
 
 def _title(topology: Mapping[str, Any]) -> str:
@@ -108,9 +117,10 @@ def status(lab: OptionalLab = None, as_json: Json = False) -> None:
 def _overview(names: Iterable[str]) -> str:
     rows = []
     for name in names:
-        state = talk.glance(name)
-        if state is None:
-            rows.append((name, "?", "?", "?", "coming up, or busy", ""))
+        state = talk.look(name)
+        if state is None or isinstance(state, TestbedError):
+            how = "coming up, or busy" if state is None else bad("ended")
+            rows.append((name, "?", "?", "?", how, ""))
             continue
         services = state["services"]
         ready = sum(value == "ready" for value in services.values())

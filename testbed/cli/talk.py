@@ -11,7 +11,7 @@ from typing import Any
 
 from testbed.errors import LabNotFoundError, TestbedError
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel
+from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json
 
 _GLANCE = 2.0
@@ -58,10 +58,20 @@ def status(lab: str, timeout: float | None = None) -> dict[str, Any]:
 
 def glance(lab: str) -> dict[str, Any] | None:
     """The lab's state, or None when it does not answer soon (it may be coming up) or has gone."""
+    seen = look(lab)
+    return None if isinstance(seen, TestbedError) else seen
+
+
+def look(lab: str) -> dict[str, Any] | TestbedError | None:
+    """As :func:`glance`, but gives the reason if the lab has ended and somebody is to hear why."""
     try:
-        return status(lab, _GLANCE)
-    except (TimeoutError, TestbedError):
+        state = ask(lab, {"do": "status", "glance": True}, _GLANCE)["status"]
+        assert isinstance(state, dict)
+        return state
+    except (LabNotFoundError, ChannelClosedError, TimeoutError):
         return None
+    except TestbedError as error:
+        return error
 
 
 def running() -> list[str]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from testbed.errors import LabError, TopologyError
+from testbed.guest.boot import CONTROL_FOLDER
 from testbed.guest.interactive import keeper
 from testbed.guest.interactive.keeper import KeeperSpec
 from testbed.guest.kernel_build import ensure_kernel
+from testbed.guest.launch import clear_control_folder
 from testbed.guest.machine import Machine
 from testbed.kernel import libc
 from testbed.lab import Lab
@@ -78,8 +80,10 @@ def _start(spec: KeeperSpec) -> Channel:
     try:
         pid = os.fork()
         if pid == 0:
-            _be_child(spec, theirs, owner)
-        os.waitpid(pid, 0)
+            if os.fork() == 0:
+                _be_parent(spec, theirs, owner)
+            os._exit(0)
+        os.waitpid(pid, 0)  # the other child is nobody's, so that nobody has to bury it
     except BaseException:
         ours.close()
         raise
@@ -89,16 +93,23 @@ def _start(spec: KeeperSpec) -> Channel:
     return ours
 
 
-def _be_child(spec: KeeperSpec, boot: Channel, owner: int) -> NoReturn:
-    """In the child, which forks the keeper and ends, so that nobody has to bury the keeper."""
+def _be_parent(spec: KeeperSpec, boot: Channel, owner: int) -> NoReturn:
+    """In the keeper's parent, which tidies up after it, also when it is killed.  Never returns."""
     try:
         gc.freeze()
         os.setsid()
         listener: socket.socket = channels.listen(spec.name)
-        if os.fork() == 0:
-            detach(spec.run_folder, keep={boot.fileno(), owner, listener.fileno()})
+        detach(spec.run_folder, keep={boot.fileno(), owner, listener.fileno()})
+        pid = os.fork()
+        if pid == 0:
             libc.set_process_name("testbed-keeper")
             keeper.run(spec, boot, listener, owner)
+        libc.set_process_name("testbed-tidy")
+        listener.close()
+        boot.close()
+        os.close(owner)
+        os.waitpid(pid, 0)
+        clear_control_folder(spec.run_folder / CONTROL_FOLDER)
     except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)
     finally:

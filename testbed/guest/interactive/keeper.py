@@ -35,6 +35,7 @@ from testbed.supervisor.faces import error_to_json, report_failure
 
 _LONGEST_MOURNING_S = 600.0
 _LONGEST_END_S = 30.0
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,9 @@ class Keeper:
         from testbed.events import Record, encode
 
         now_ns = int(self._state.clock.get("now_ns", 0))
-        line = encode(Record(now_ns, "harness", LabDown(f"its guest ended: {trouble.what}")))
+        line = encode(
+            Record(now_ns, "harness", LabDown(f"its guest ended: {trouble.what.splitlines()[0]}"))
+        )
         with suppress(OSError), (self._spec.run_folder / "events.jsonl").open("a") as file:
             file.write(line + "\n")
 
@@ -249,8 +252,10 @@ class Keeper:
             refuse(channel, LabError("this lab belongs to another user"))
             return
         if self._trouble is not None:
+            # A glance is not yet somebody who hears of it.
+            if not _glances(channel):
+                self._told.set()
             refuse(channel, self._trouble)
-            self._told.set()
             return
         channel.never_wait()
         self._count += 1
@@ -268,6 +273,17 @@ class Keeper:
             self._talk.say(message, data)
         except GuestError as error:
             self._fail(error)
+
+
+def _glances(channel: Channel) -> bool:
+    channel.set_timeout(_PATIENCE_S)
+    try:
+        message, received = channel.receive()
+    except (TestbedError, TimeoutError):
+        return True
+    for descriptor in received:
+        os.close(descriptor)
+    return bool(message.get("glance"))
 
 
 def _error(data: dict[str, Any]) -> TestbedError:
