@@ -90,3 +90,22 @@ def test_a_foreign_source_from_the_home_ends_at_the_ce(
     assert drop.reason == "inside-source-foreign"
     mapped = [r for r in lab.events() if isinstance(r.event, MappingCreated) and r.node == "ce-a"]
     assert mapped == []
+
+
+@pytest.mark.parametrize("to", ["127.0.0.1", "0.1.2.3", "224.0.0.9", "240.0.0.1"])
+def test_a_destination_that_is_nobodys_is_dropped_with_its_reason(
+    lab: ScenarioLab, to: str
+) -> None:
+    """Decapsulated, the BR's kernel would lose the packet without a word."""
+    packet = (
+        IPv6(src=CE_ADDRESS["b"], dst=BR_ADDRESS)
+        / IP(src=SHARED_IPV4, dst=to)
+        / UDP(sport=6944, dport=9999)
+        / b"nobody"
+    )
+    with lab.socket("ce-b", socket.AF_INET6, socket.SOCK_RAW, _IPPROTO_RAW) as line:
+        line.sendto(bytes(packet), (BR_ADDRESS, 0))
+        lab.wait_for(lambda _: bool(lab.drops(node="br")), "the BR's drop")
+    (drop,) = lab.drops(node="br")
+    assert drop.reason == "invalid-destination"
+    assert drop.clause == "RFC 1812 section 5.3.7"

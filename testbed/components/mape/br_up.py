@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from testbed.components.mape.br_config import BorderRelayConfig
 from testbed.components.mape.domain import MapDomain, Refusal, for_later_fragment
+from testbed.components.mape.handover import lost_by_kernel
 from testbed.components.mape.reasons import Reason
 from testbed.components.mape.rules import MapRule
 from testbed.components.mape.selectors import source_port
@@ -119,6 +120,10 @@ class TowardsInternet:
             self._send(got, work)
 
     def _send(self, got: _Tunnelled, work: Work) -> None:
+        lost = lost_by_kernel(got.inner, got.header)
+        if lost is not None:
+            work.refuse(lost, got.packet, PLACE, about=str(summarize(got.inner)))
+            return
         marked = propagate_ecn(got.outer, got.header, got.inner)
         if marked is None:
             about = str(summarize(got.inner))

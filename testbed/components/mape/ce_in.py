@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.components.mape.ce_config import CustomerEdgeConfig
 from testbed.components.mape.ce_out import clamped
 from testbed.components.mape.domain import MapDomain, Refusal
+from testbed.components.mape.handover import lost_by_kernel
 from testbed.components.mape.reasons import Reason
 from testbed.components.mape.selectors import source_port
 from testbed.components.mape.work import Work
@@ -47,6 +48,10 @@ class FromTunnel:
         if header.destination != self._ipv4:
             detail = f"{summarize(inner)}; another inner destination (RFC 7597 section 8.1)"
             work.drop(Reason.NOT_FOR_US, packet, PLACE, detail=detail)
+            return work.outcome()
+        lost = lost_by_kernel(inner, header)
+        if lost is not None:
+            work.refuse(lost, packet, PLACE, about=str(summarize(inner)))
             return work.outcome()
         marked = propagate_ecn(outer, header, inner)
         if marked is None:

@@ -116,6 +116,25 @@ class Reason(Enum):
         "RFC 1812 section 5.3.7",
     )
 
+    INVALID_DESTINATION = (
+        "invalid-destination",
+        "the inner IPv4 destination is no address that a router forwards to (network 0 or 127, "
+        "multicast, class E, broadcast)",
+        "RFC 1812 section 5.3.7",
+    )
+    SOURCE_ROUTE = (
+        "source-route",
+        "the inner packet asks for a source route (loose or strict), which no router of today "
+        "follows",
+        "RFC 7126 sections 4.3 and 4.4",
+    )
+    TTL_UNANSWERABLE = (
+        "ttl-unanswerable",
+        "the inner packet has no hop left, and no ICMP error may be sent about it (it is an ICMP "
+        "error itself, or a later fragment)",
+        "RFC 1812 sections 5.3.1 and 4.3.2.7",
+    )
+
     INSIDE_SOURCE_FOREIGN = (
         "inside-source-foreign",
         "a packet from the inside whose source is no address of the home (ingress filtering)",
