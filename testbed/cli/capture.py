@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from testbed.cli import completion, talk
+from testbed.cli import clocks, completion, talk
 from testbed.cli.arguments import LOOK, Lab
 from testbed.cli.output import count, say, tell
 from testbed.errors import LabError, TestbedError
@@ -53,7 +53,8 @@ def capture(
         int | None, typer.Option("--count", "-c", min=1, help="End after this many packets.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", "-s", min=0.001, help="End after this time.")
+        float | None,
+        typer.Option("--seconds", "-s", min=0.001, help="End after this time of the lab's clock."),
     ] = None,
 ) -> None:
     """Capture packets until Ctrl-C.
@@ -68,9 +69,11 @@ def capture(
             "pcapng is not for a terminal; pipe it (| wireshark -k -i -) or give a file",
             param_hint="--write",
         )
-    chosen = tuple(interfaces or (end.label for end in talk.ends(talk.status(lab)["run_folder"])))
+    state = talk.status(lab)
+    chosen = tuple(interfaces or (end.label for end in talk.ends(state["run_folder"])))
+    now_ns = state["guest"]["clock"]["now_ns"] if clocks.is_virtual(state) else None
     with CaptureStream(lab, chosen, expression) as stream, _output(write) as file:
-        stream.end_after(packets, seconds)
+        stream.end_after(packets, seconds, now_ns)
         tell(f"capturing on {', '.join(chosen)}; Ctrl-C ends it")
         if file is None:
             _print(stream)

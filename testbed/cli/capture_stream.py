@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from testbed.cli import talk
-from testbed.errors import LabError
+from testbed.errors import LabError, TestbedError
 from testbed.evidence.pcapng import ENHANCED_PACKET
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import ChannelClosedError
+from testbed.supervisor.channel import Channel, ChannelClosedError
 
 _CHUNK = 1 << 16
 _HEAD = struct.Struct("=II")
@@ -55,6 +55,7 @@ class CaptureStream:
         self._most: int | None = None
         self._asked_to_end = False
         self._watched: int | None = None
+        self._clock: Channel | None = None
 
     def __enter__(self) -> Self:
         self._channel = channels.connect(self._lab)
@@ -81,12 +82,23 @@ class CaptureStream:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._channel.close()
+        self._end_clock()
         os.close(self._pipe)
 
-    def end_after(self, packets: int | None, seconds: float | None) -> None:
-        """End by itself after so many packets, or so much time."""
+    def end_after(
+        self, packets: int | None, seconds: float | None, virtual_now_ns: int | None = None
+    ) -> None:
+        """End by itself after so many packets, or so much time.
+
+        In a lab with a virtual clock, which shows ``virtual_now_ns`` now, it is that clock's time,
+        and this makes it pass.
+        """
         self._most = packets
-        if seconds is not None:
+        if seconds is not None and virtual_now_ns is not None:
+            self._clock = channels.connect(self._lab)
+            until_ns = virtual_now_ns + round(seconds * 1e9)
+            self._clock.send({"do": "clock", "action": "advance", "until_ns": until_ns})
+        elif seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def ask_to_end(self) -> None:
@@ -163,23 +175,44 @@ class CaptureStream:
 
     def _read(self) -> bytes:
         """The next bytes of the pipe; nothing at its end."""
-        if self._watched is not None:
-            self._await_either(self._watched)
+        if self._watched is not None or self._clock is not None:
+            self._await_bytes()
         return os.read(self._pipe, _CHUNK)
 
-    def _await_either(self, output: int) -> None:
-        """Wait for bytes, and look meanwhile whether the reader of the output is gone."""
+    def _await_bytes(self) -> None:
+        """Wait for bytes, and look meanwhile whether the reader of the output or time is over."""
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
-        poll.register(output, 0)
+        if self._watched is not None:
+            poll.register(self._watched, 0)
+        if self._clock is not None:
+            poll.register(self._clock, select.POLLIN)
         while True:
             ready = dict(poll.poll())
-            if output in ready:
-                poll.unregister(output)
+            if self._watched in ready:
+                assert self._watched is not None
+                poll.unregister(self._watched)
                 self._watched = None
+                self.ask_to_end()
+            if self._clock is not None and self._clock.fileno() in ready and self._time_is_over():
+                poll.unregister(self._clock)
+                self._end_clock()
                 self.ask_to_end()
             if self._pipe in ready:
                 return
+
+    def _time_is_over(self) -> bool:
+        """Has the lab's clock come where it was to, or somebody stopped it?"""
+        assert self._clock is not None
+        try:
+            return "progress" not in talk.answer(self._clock)
+        except TestbedError:
+            return True  # it has gone with its lab
+
+    def _end_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
 
     def _on_signal(self, number: int, frame: object) -> None:
         del frame
