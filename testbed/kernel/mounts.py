@@ -8,7 +8,7 @@ the node's interfaces.  So several daemons of one kind run side by side and the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from testbed.errors import KernelError
@@ -34,10 +34,17 @@ def private_lab_view(run_folder: Path) -> None:
         os.close(keep)
 
 
-def node_view(node: str, run_folder: Path, files: Mapping[str, str]) -> str | None:
+def node_view(
+    node: str,
+    run_folder: Path,
+    files: Mapping[str, str],
+    *,
+    private: Collection[str] = (),
+) -> str | None:
     """In a node's fresh mount namespace (and its network namespace): lay its own view.
 
-    ``files`` are the node's own text files by path.  Returns what could not be had (``/sys`` in
+    ``files`` are the node's own text files by path; those in ``private`` only their owner may read.
+    Returns what could not be had (``/sys`` in
     some containers), None when all is there.
 
     Raises:
@@ -58,15 +65,15 @@ def node_view(node: str, run_folder: Path, files: Mapping[str, str]) -> str | No
         missing = f"/sys shows the host's interfaces, not the node's ({error.what})"
     for folder in OVERLAID:
         if Path(folder).is_dir():
-            _overlay(Path(f"{_LAB_STORE}/{node}{folder}"), folder, files)
+            _overlay(Path(f"{_LAB_STORE}/{node}{folder}"), folder, files, private)
     _show_run_folder(run_folder)
     for path, content in files.items():
         if path.startswith("/run/"):
-            _write(Path(path), content)
+            _write(Path(path), content, path in private)
     return missing
 
 
-def _overlay(store: Path, folder: str, files: Mapping[str, str]) -> None:
+def _overlay(store: Path, folder: str, files: Mapping[str, str], private: Collection[str]) -> None:
     upper, work = store / "upper", store / "work"
     upper.mkdir(parents=True)
     work.mkdir()
@@ -81,7 +88,7 @@ def _overlay(store: Path, folder: str, files: Mapping[str, str]) -> None:
     # Into the upper layer before the mount, for the same reason.
     for path, content in files.items():
         if path.startswith(f"{folder}/"):
-            _write(upper / Path(path).relative_to(folder), content)
+            _write(upper / Path(path).relative_to(folder), content, path in private)
     libc.mount(
         "overlay",
         folder,
@@ -91,8 +98,9 @@ def _overlay(store: Path, folder: str, files: Mapping[str, str]) -> None:
     )
 
 
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, content: str, private: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600 if private else 0o666)  # before there is anything to read in it
     path.write_text(content, encoding="utf-8")
 
 

@@ -61,7 +61,7 @@ class LabInit:
         loop = asyncio.get_running_loop()
         mounts.private_lab_view(spec.run_folder)
         self.journal = Journal(spec.run_folder / "events.jsonl", spec.secrets)
-        self.nodes = Nodes(namespaces.current_network(), spec.run_folder)
+        self.nodes = Nodes(namespaces.current_network(), spec.run_folder, spec.secrets)
         children = Children(loop)
         self.services = Services(self.nodes, self.journal, children, spec.run_folder, spec.name)
         self.captures = Captures(self.nodes, self.journal, children, spec.run_folder)

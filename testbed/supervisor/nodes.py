@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +42,9 @@ class LabNode:
 class Nodes:
     """All nodes, and moving in and out of them.  The process must be single-threaded."""
 
-    def __init__(self, home: int, run_folder: Path) -> None:
+    def __init__(self, home: int, run_folder: Path, secrets: tuple[str, ...] = ()) -> None:
         self.home = home
-        self._run_folder = run_folder
+        self._run_folder, self._secrets = run_folder, secrets
         self._nodes: dict[str, LabNode] = {}
 
     def add(self, node: LabNode) -> None:
@@ -73,11 +73,21 @@ class Nodes:
         if node.view is None:
             with self.inside(name), namespaces.new_mount_namespace() as descriptor:
                 files = {**_usual_files(name), **node.files}
-                node.view_trouble = mounts.node_view(name, self._run_folder, files)
+                node.view_trouble = mounts.node_view(
+                    name, self._run_folder, files, private=self._private(files)
+                )
             # A mount namespace resets the working folder; the lab's own is the root.
             os.chdir("/")
             node.view = descriptor
         return node.view
+
+    def _private(self, files: Mapping[str, str]) -> frozenset[str]:
+        """The files that hold a secret of the lab: only their owner may read them."""
+        return frozenset(
+            path
+            for path, content in files.items()
+            if any(secret in content for secret in self._secrets)
+        )
 
     def open_socket(self, name: str, family: int, kind: int, protocol: int) -> socket.socket:
         """A socket that lives in the node's network namespace, whoever holds it."""
