@@ -1,0 +1,1 @@
+"""What hours of virtual time cost, and what they are spent on."""
