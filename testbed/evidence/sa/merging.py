@@ -32,8 +32,8 @@ def sa_history(records: Iterable[Record], tolerance_s: float = TOLERANCE_S) -> H
     every = list(records)
     told = sorted((one for one in every if isinstance(one.event, SaEvent)), key=_time)
     last = {teller_of(record): record.time_ns for record in told}
-    nodes = frozenset(last)
-    groups = _groups(views_of(told), nodes)
+    ends = _ends(told)
+    groups = _groups(sorted(views_of(told), key=lambda one: ends.index(one[1].node)), ends)
     sas = sorted(
         (_merged(group, last, round(tolerance_s * 1e9)) for group in groups),
         key=lambda sa: (_begin(sa), sa.sort != "IKE", str(sa.spis)),
@@ -41,9 +41,20 @@ def sa_history(records: Iterable[Record], tolerance_s: float = TOLERANCE_S) -> H
     return History(
         start_ns=min((record.time_ns for record in every), default=0),
         end_ns=max((record.time_ns for record in every), default=0),
-        ends=tuple(dict.fromkeys(teller_of(record) for record in told)),
+        ends=ends,
         sas=_linked(sas),
     )
+
+
+def _ends(told: Iterable[Record]) -> tuple[str, ...]:
+    """The ends in the order in which they spoke up; of the same moment, who started it first."""
+    first: dict[str, tuple[int, bool]] = {}
+    for record in told:
+        passive = getattr(record.event, "by", None) != "local"
+        known = first.setdefault(teller_of(record), (record.time_ns, passive))
+        if known[0] == record.time_ns:
+            first[teller_of(record)] = (record.time_ns, known[1] and passive)
+    return tuple(sorted(first, key=lambda node: (*first[node], node)))
 
 
 def _time(record: Record) -> int:
@@ -61,7 +72,7 @@ def _mark(spis: Spis) -> tuple[str, str]:
     return min(spis.inbound, spis.outbound), max(spis.inbound, spis.outbound)
 
 
-def _groups(told: Sequence[tuple[Sort, View]], nodes: frozenset[str]) -> list[_Group]:
+def _groups(told: Sequence[tuple[Sort, View]], nodes: tuple[str, ...]) -> list[_Group]:
     groups: dict[tuple[Sort, tuple[str, str]], list[list[View]]] = {}
     for sort, view in told:
         alike = groups.setdefault((sort, _mark(view.spis)), [])
@@ -74,7 +85,7 @@ def _groups(told: Sequence[tuple[Sort, View]], nodes: frozenset[str]) -> list[_G
     return [_Group(sort, tuple(one)) for (sort, _), some in groups.items() for one in some]
 
 
-def _facing(one: View, two: View, nodes: frozenset[str]) -> bool:
+def _facing(one: View, two: View, nodes: tuple[str, ...]) -> bool:
     """Whether two views can be the two ends of one SA.
 
     An end names its peer by its node or by an address; a name of another node that tells is a no.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -77,22 +77,21 @@ def bins_of(stream: Stream, start_ns: int, width_ns: int, count: int) -> tuple[B
     """
     answered, lost = [0.0] * count, [0.0] * count
     for report in stream.reports:
+        timed = Counter((time - start_ns) // width_ns for time in report.lost_ns)
         untimed = max(report.sent - report.answered - len(report.lost_ns), 0)
-        shares = dict(_shares(report, start_ns, width_ns, count))
-        inside = sum(shares.values())
-        gone = dict.fromkeys(shares, 0.0)
-        for time in report.lost_ns:
-            index = (time - start_ns) // width_ns
-            if 0 <= index < count:
-                lost[index] += 1
-                gone[index] = gone.get(index, 0.0) + 1
-        # Where a probe was lost, one less was answered: what is left to each bin gives its weight.
-        left = {i: max(report.sent * share - gone[i], 0.0) for i, share in shares.items()}
-        weight = sum(left.values())
-        for index, share in shares.items():
-            part = left[index] / weight * inside if weight else share
+        # Where a probe was lost, one less was answered; the answered ones are spread over the rest.
+        hidden = sum(
+            min(gone, report.sent * _share(report, start_ns + index * width_ns, width_ns))
+            for index, gone in timed.items()
+        )
+        rest = report.sent - hidden
+        for index, share in _shares(report, start_ns, width_ns, count):
+            part = max(report.sent * share - timed[index], 0.0) / rest if rest > 1e-9 else share
             answered[index] += report.answered * part
             lost[index] += untimed * share
+        for index, gone in timed.items():
+            if 0 <= index < count:
+                lost[index] += gone
     return tuple(Bin(a, b) for a, b in zip(answered, lost, strict=True))
 
 
@@ -100,14 +99,16 @@ def _shares(
     report: Report, start_ns: int, width_ns: int, count: int
 ) -> Iterable[tuple[int, float]]:
     """The bins that a report reaches into, and which part of its time is in each."""
-    length = report.until_ns - report.since_ns
     first = (report.since_ns - start_ns) // width_ns
-    if length == 0:
-        if 0 <= first < count:
-            yield first, 1.0
-        return
-    last = (report.until_ns - 1 - start_ns) // width_ns
+    last = max(first, (report.until_ns - 1 - start_ns) // width_ns)
     for index in range(max(first, 0), min(last, count - 1) + 1):
-        low = max(report.since_ns, start_ns + index * width_ns)
-        high = min(report.until_ns, start_ns + (index + 1) * width_ns)
-        yield index, (high - low) / length
+        yield index, _share(report, start_ns + index * width_ns, width_ns)
+
+
+def _share(report: Report, begin_ns: int, width_ns: int) -> float:
+    """Which part of a report's time is in one bin; a report of one moment is in one bin only."""
+    length = report.until_ns - report.since_ns
+    if length == 0:
+        return float(begin_ns <= report.since_ns < begin_ns + width_ns)
+    low, high = max(report.since_ns, begin_ns), min(report.until_ns, begin_ns + width_ns)
+    return max(high - low, 0) / length

@@ -80,10 +80,15 @@ _WORDS = {
 def views_of(records: Iterable[Record]) -> tuple[tuple[Sort, View], ...]:
     """What every end told of every SA, in the order in which the SAs were first named."""
     drafts: dict[Key, _Draft] = {}
-    for record in sorted(records, key=lambda record: record.time_ns):
+    for record in sorted(records, key=_order):
         if isinstance(record.event, SaEvent):
             _take(drafts, record, record.event)
     return tuple((_sort_of(draft.spis), draft.view()) for draft in drafts.values())
+
+
+def _order(record: Record) -> tuple[int, bool]:
+    """By time; a failed attempt after the beginning of it."""
+    return record.time_ns, isinstance(record.event, IkeSaRekeyFailed | ChildSaRekeyFailed)
 
 
 def teller_of(record: Record) -> str:

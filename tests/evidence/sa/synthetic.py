@@ -73,7 +73,7 @@ def truths(lives: dict[str, Life], hours: float, seed: int = 1) -> list[Truth]:
         while born < hours * 3600:
             key = _spis(sort, chance)
             turn: float | None = born + life.rekey_s + chance.random() * life.jitter_s
-            if turn is not None and turn > hours * 3600:
+            if turn is not None and turn >= hours * 3600:
                 turn = None
             gone = None if turn is None else turn + 0.1
             if turn is not None and life.delete_s is not None:

@@ -198,7 +198,7 @@ def test_a_peer_known_by_its_address_is_called_by_its_node() -> None:
     ).sas
     assert sa.born_by == PEER
     assert sa.disagreements == ()
-    assert [(view.node, view.peer) for view in sa.views] == [(LOCAL, PEER), (PEER, LOCAL)]
+    assert [(view.node, view.peer) for view in sa.views] == [(PEER, LOCAL), (LOCAL, PEER)]
 
 
 def test_spis_of_a_third_end_are_not_mixed_up() -> None:
@@ -222,7 +222,7 @@ def test_different_starters_are_shown() -> None:
     history = sa_history(
         [
             _told(0, _established()),
-            _told(0, ChildSaEstablished("x", LOCAL, ONE.of_peer(), "local"), PEER),
+            _told(0.1, ChildSaEstablished("x", LOCAL, ONE.of_peer(), "local"), PEER),
         ]
     )
     assert list(history.disagreements()) == [
