@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,13 +18,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from testbed.guest import launch
+from testbed.guest import ending, launch
 from testbed.guest.console import Console, press_ctrl_alt_del
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import GuestError, GuestStuckError
 from testbed.guest.job import Job
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Inbox, Kind, Link, LinkClosedError
 from testbed.guest.machine import Machine
+from testbed.guest.progress import Progress, ProgressFile
+from testbed.guest.watchdog import LOOK_EVERY_S, PATIENCE_S, Watchdog
 
 CONTROL_FOLDER = "guest"
 """In the run folder: the kernel's console, and what the running guest needs."""
@@ -57,6 +60,7 @@ def run_in_guest(
     *,
     machine: Machine | None = None,
     output: Output | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> GuestResult:
     """Boot a guest, run a command in it, wait for its end.
 
@@ -67,11 +71,15 @@ def run_in_guest(
         machine: memory, clock and seed; 1 GB, real time and the host's randomness by default.
         output: called with ``Kind.OUTPUT`` or ``Kind.ERRORS`` and the bytes as they come;
             standard output and standard error of this process by default.
+        patience_s: CPU seconds that a program may compute under the virtual clock without a
+            system call before it counts as stuck.
 
     Raises:
-        GuestError: the guest did not come up, or ended before the command did.
+        GuestStuckError: virtual time stood still; names the program that computed.
+        GuestError: the guest did not come up, ended before the command did, or had too little
+            memory.
     """
-    with Guest(kernel, job, run_folder, machine or Machine()) as guest:
+    with Guest(kernel, job, run_folder, machine or Machine(), patience_s=patience_s) as guest:
         return guest.wait(output or pass_through)
 
 
@@ -85,7 +93,16 @@ def pass_through(kind: Kind, data: bytes) -> None:
 class Guest:
     """A guest that is booting or running; ends with this object, and with this process."""
 
-    def __init__(self, kernel: GuestKernel, job: Job, run_folder: Path, machine: Machine) -> None:
+    def __init__(
+        self,
+        kernel: GuestKernel,
+        job: Job,
+        run_folder: Path,
+        machine: Machine,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._memory_mb = machine.memory_mb
         self._control = run_folder.resolve() / CONTROL_FOLDER
         self._console = Console(self._control / "console.log")
         self._began = time.monotonic()
@@ -104,7 +121,12 @@ class Guest:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        self._link, self._inbox = Link(self._socket.recv, self._socket.send), Inbox()
+        self._link, self._inbox = Link(self._receive, self._socket.send), Inbox()
+        self._progress = ProgressFile(self._control)
+        # In real time a program may compute for as long as it likes.
+        self._watchdog = (
+            Watchdog(self._progress, self.pid, patience_s) if machine.clock is not None else None
+        )
         try:
             self._link.send_json(Kind.JOB, job.to_json())
         except BaseException as error:
@@ -117,6 +139,11 @@ class Guest:
     def pid(self) -> int:
         """The process that is the guest's kernel."""
         return self._process.pid
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the guest is, its clock included; None before it has begun and after its end."""
+        return self._progress.read()
 
     def __enter__(self) -> Self:
         return self
@@ -134,10 +161,15 @@ class Guest:
 
         A first SIGINT goes on to the command (only if this is the main thread, where signals
         arrive), which may end in its own way; a second one raises KeyboardInterrupt.
+
+        Raises:
+            GuestError: see :func:`run_in_guest`.
         """
         with self._signals_passed_on():
             status = self._listen(output)
         self._await_power_off()
+        if ending.ran_out_of_memory(self._console):
+            raise ending.out_of_memory(self._console, "while its command ran", self._memory_mb)
         times = [self._times.get(kind, 0.0) for kind in (Kind.HELLO, Kind.STARTED)]
         wall = time.monotonic() - self._began
         return GuestResult(status, times[0], times[1], wall, self._console.path)
@@ -173,6 +205,21 @@ class Guest:
             self._link.send(kind, content)
         except OSError as error:
             raise self._died() from error
+
+    def look(self) -> None:
+        """See whether the guest still gets anywhere: to be called now and then (every
+        :data:`watchdog.LOOK_EVERY_S`) by those who wait for it themselves; :meth:`wait` does.
+
+        Raises:
+            GuestStuckError: virtual time stands still; names the program that computes.
+        """
+        if self._watchdog is None:
+            return
+        try:
+            self._watchdog.look()
+        except GuestStuckError as error:
+            self._console.note(error.what)
+            raise
 
     def interrupt(self) -> None:
         """Have the command interrupted, as by Ctrl-C at its terminal."""
@@ -218,6 +265,14 @@ class Guest:
         except (LinkClosedError, ConnectionError) as error:
             raise self._died() from error
 
+    def _receive(self, size: int) -> bytes:
+        """Wait for what the guest says, with an eye on whether it still gets anywhere."""
+        heard = select.poll()
+        heard.register(self._socket, select.POLLIN)
+        while not heard.poll(LOOK_EVERY_S * 1000):
+            self.look()
+        return self._socket.recv(size)
+
     def _await_power_off(self) -> None:
         try:
             self._process.wait(_LONGEST_END_S)
@@ -230,10 +285,5 @@ class Guest:
     def _died(self) -> GuestError:
         """The error that says how a guest ended that ended too early."""
         status = self._process.wait()
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
         when = "before its command did" if Kind.STARTED in self._times else "while it booted"
-        return GuestError(
-            f"the guest {how} {when}{self._console.last_words()}",
-            where=str(self._console.path),
-            hint="the file named above has the guest kernel's own output",
-        )
+        return ending.died(self._console, status, when, self._memory_mb)

@@ -52,13 +52,21 @@ class Console:
         file.truncate(0)
         return file
 
-    def last_words(self) -> str:
-        """The last lines, one below the other and indented; empty if there are none."""
+    def text(self) -> str:
+        """All that the kernel has said; empty if the file is gone."""
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            return self.path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        lines = [line for line in text.splitlines() if line.strip()]
+
+    def note(self, text: str) -> None:
+        """Add a line of our own, for those who read the file later."""
+        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+            file.write(f"testbed: {text}\n")
+
+    def last_words(self) -> str:
+        """The last lines, one below the other and indented; empty if there are none."""
+        lines = [line for line in self.text().splitlines() if line.strip()]
         return "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
 
 

@@ -9,5 +9,9 @@ class GuestError(TestbedError):
     """A guest could not be started, or ended before its command did."""
 
 
+class GuestStuckError(GuestError):
+    """A program in a guest with a virtual clock computes without end, so time stands still."""
+
+
 class GuestKernelError(GuestError):
     """The guest kernel is not there and cannot be made; the hint says what would help."""

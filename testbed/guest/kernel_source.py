@@ -156,4 +156,5 @@ def unpack(source: Source, folder: Path, run: Callable[[list[str], Path], None])
         f"--exclude={source.package}/{part}/*.{kind}" for part in _LEFT_OUT for kind in _KINDS
     ]
     run(["tar", "-x", "--wildcards", *left_out, "-f", str(archive)], folder)
+    shutil.rmtree(folder / "package", ignore_errors=True)
     return folder / source.package

@@ -12,6 +12,7 @@ from pathlib import Path
 from testbed.guest.console import UML_FOLDER
 from testbed.guest.errors import GuestError
 from testbed.guest.machine import Machine, command_line
+from testbed.guest.progress import PROGRESS, ProgressFile
 
 _MEMORY_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
 _SPARE_MB = 64
@@ -32,11 +33,12 @@ def lay_control_folder(control: Path, code: str | None = None) -> None:
     (control / "python").symlink_to(os.path.realpath(sys.executable))
     (control / "inside.py").symlink_to("code/testbed/guest/inside.py")
     (control / "code").symlink_to(code or _OWN_CODE)
+    ProgressFile(control).lay()
 
 
 def clear_control_folder(control: Path) -> None:
     """Remove all of it but the kernel's own output."""
-    for name in _LINKS:
+    for name in (*_LINKS, PROGRESS):
         (control / name).unlink(missing_ok=True)
     shutil.rmtree(control / UML_FOLDER, ignore_errors=True)
 

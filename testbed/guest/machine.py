@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from testbed.guest.errors import GuestError
+from testbed.guest.progress import PROGRESS
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 """When virtual time begins, unless told otherwise."""
@@ -27,6 +28,7 @@ settled; ping, for one, takes a first second of uptime for no time at all and do
 
 _BEFORE_1970 = "virtual time cannot begin before 1970"
 _SEEDS = 1 << 64
+_LONGEST_JITTER_NS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +59,63 @@ class VirtualClock:
 
 
 @dataclass(frozen=True, slots=True)
+class Jitter:
+    """Another order of threads and packets under the virtual clock, drawn from a seed.
+
+    There everything happens in one order, always the same, and a race that another order would
+    show is never seen.  With jitter, ``per_mille`` of a thousand system calls (of all processes,
+    chosen at random) take up to ``max_ns`` nanoseconds of virtual time, and after half of these
+    whoever else can run goes first.  Each ``seed`` (0 to 2^64 - 1) is another order, and always
+    the same one.  The generator is one of its own: the machine's seed, which keys and nonces come
+    from, does not enter.
+    """
+
+    seed: int
+    max_ns: int = 100_000
+    per_mille: int = 20
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        if not 0 <= self.max_ns <= _LONGEST_JITTER_NS:
+            raise GuestError(
+                f"a jitter of {self.max_ns} ns is not possible",
+                hint=f"choose from 0 to {_LONGEST_JITTER_NS} ns (a second)",
+            )
+        if not 0 <= self.per_mille <= 1000:
+            raise GuestError(
+                f"{self.per_mille} of 1000 system calls cannot be delayed",
+                hint="choose from 0 to 1000",
+            )
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < _SEEDS:
+        raise GuestError(f"{seed} is no seed", hint="choose one from 0 to 2^64 - 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A guest's memory, clock and randomness.
 
     ``clock`` is None for real time.  With a ``seed`` (0 to 2^64 - 1) the kernel's random numbers
-    are a function of it; without, they come from the host.
+    are a function of it; without, they come from the host.  ``jitter`` needs the virtual clock.
     """
 
     memory_mb: int = 1024
     clock: VirtualClock | None = None
     seed: int | None = None
+    jitter: Jitter | None = None
 
     def __post_init__(self) -> None:
         if self.memory_mb < 64:
             raise GuestError(f"a guest of {self.memory_mb} MB cannot boot", hint="give it 64 MB")
-        if self.seed is not None and not 0 <= self.seed < _SEEDS:
-            raise GuestError(f"{self.seed} is no seed", hint="choose one from 0 to 2^64 - 1")
+        if self.seed is not None:
+            _check_seed(self.seed)
+        if self.jitter is not None and self.clock is None:
+            raise GuestError(
+                "jitter orders what happens under the virtual clock; real time has its own",
+                hint="choose a virtual clock, or leave the jitter out",
+            )
 
 
 def command_line(machine: Machine) -> tuple[str, ...]:
@@ -85,6 +128,7 @@ def command_line(machine: Machine) -> tuple[str, ...]:
         "ro",
         f"hostfs_rw={RUN}",
         f"hostlink={_LINK}",
+        f"progress={PROGRESS}",
         "con=null",
         "con0=null,fd:1",
         # The jitter entropy source measures how long computing takes; under the virtual clock it
@@ -100,6 +144,7 @@ def command_line(machine: Machine) -> tuple[str, ...]:
         "uml_dir=uml/",
         *_clock(machine.clock),
         *(() if machine.seed is None else (f"tt-seed={machine.seed}",)),
+        *_jitter(machine.jitter),
         f"init={CONTROL}/python",
         # What follows are init's arguments.
         *("--", "-I", "-S", "-B", f"{CONTROL}/inside.py"),
@@ -110,3 +155,9 @@ def _clock(clock: VirtualClock | None) -> tuple[str, ...]:
     if clock is None:
         return ()
     return ("time-travel=inf-cpu", f"time-travel-start={clock.boot_ns}")
+
+
+def _jitter(jitter: Jitter | None) -> tuple[str, ...]:
+    if jitter is None:
+        return ()
+    return (f"tt-jitter={jitter.seed},{jitter.max_ns},{jitter.per_mille}",)

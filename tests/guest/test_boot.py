@@ -112,17 +112,6 @@ def test_a_folder_that_is_not_there(kernel: GuestKernel, tmp_path: Path) -> None
     assert caught.value.where == "/nonsense"
 
 
-def test_a_panic_is_an_error_with_the_kernels_last_words(
-    kernel: GuestKernel, tmp_path: Path
-) -> None:
-    with pytest.raises(GuestError, match="before its command did") as caught:
-        run(kernel, tmp_path, "echo c > /proc/sysrq-trigger; sleep 60")
-    console = tmp_path / CONTROL_FOLDER / "console.log"
-    assert caught.value.where == str(console)
-    assert "Kernel panic" in console.read_text()
-    assert not list(tmp_path.rglob("core*"))
-
-
 def test_a_second_guest_in_the_same_run_folder_is_refused(
     kernel: GuestKernel, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from testbed.guest.errors import GuestError
-from testbed.guest.machine import Machine, VirtualClock, command_line
+from testbed.guest.machine import Jitter, Machine, VirtualClock, command_line
 
 REAL = (
     "mem=1024M",
@@ -18,6 +18,7 @@ REAL = (
     "ro",
     "hostfs_rw=/proc/self/cwd/..",
     "hostlink=0",
+    "progress=progress",
     "con=null",
     "con0=null,fd:1",
     "initcall_blacklist=jent_mod_init",
@@ -68,6 +69,36 @@ def test_seeds_that_fit(seed: int) -> None:
 def test_seeds_that_do_not(seed: int) -> None:
     with pytest.raises(GuestError, match="is no seed"):
         Machine(seed=seed)
+
+
+def test_jitter_adds_its_seed_its_size_and_how_often() -> None:
+    plain = Machine(clock=VirtualClock(), seed=4)
+    line = command_line(replace(plain, jitter=Jitter(7, max_ns=500, per_mille=30)))
+    (more,) = set(line) - set(command_line(plain))
+    assert more == "tt-jitter=7,500,30"
+    assert line.index(more) < line.index("--")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"seed": -1}, "is no seed"),
+        ({"seed": 1 << 64}, "is no seed"),
+        ({"seed": 1, "max_ns": -1}, "a jitter of -1 ns"),
+        ({"seed": 1, "max_ns": 10**9 + 1}, "a jitter of 1000000001 ns"),
+        ({"seed": 1, "per_mille": -1}, "-1 of 1000"),
+        ({"seed": 1, "per_mille": 1001}, "1001 of 1000"),
+    ],
+)
+def test_jitter_that_cannot_be(wrong: dict[str, int], what: str) -> None:
+    with pytest.raises(GuestError, match=what):
+        Jitter(**wrong)
+
+
+def test_jitter_needs_the_virtual_clock() -> None:
+    with pytest.raises(GuestError, match="jitter") as caught:
+        Machine(jitter=Jitter(1))
+    assert "virtual clock" in str(caught.value.hint)
 
 
 def test_too_little_memory() -> None:
