@@ -39,7 +39,7 @@ from testbed.model.validate import validate
 from testbed.moments import Duration, Moment
 from testbed.plan import make_plan
 from testbed.runs import new_run_folder
-from testbed.supervisor import boot
+from testbed.supervisor import boot, ending
 from testbed.supervisor import channel as channels
 from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json
@@ -148,6 +148,8 @@ class Lab:
                 try:
                     talk.ask({"do": "down"})
                     _await_end(supervisor, self.name)
+                except channels.NoAnswerError:
+                    ending.kill(talk.channel, self.name)
                 finally:
                     os.close(supervisor)
         except LabNotFoundError:

@@ -15,7 +15,7 @@ def _ask(lab: str, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -
     channel = channels.connect(lab)
     try:
         channel.send({"do": "capture", **message}, descriptors)
-        answer, _ = channel.receive()
+        answer, _ = channel.answer(lab)
     finally:
         channel.close()
     if "error" in answer:

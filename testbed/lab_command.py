@@ -255,7 +255,7 @@ def request_command(
             "terminal": terminal,
         }
         channel.send(message, descriptors)
-        answer, _ = channel.receive()
+        answer, _ = channel.answer(lab)
         if "error" in answer:
             raise error_from_json(answer["error"])
     except BaseException:

@@ -13,6 +13,7 @@ class Conversation:
     """A connection to a lab for one or a few requests."""
 
     def __init__(self, lab: str) -> None:
+        self._lab = lab
         self.channel = channels.connect(lab)
 
     def __enter__(self) -> Self:
@@ -33,7 +34,7 @@ class Conversation:
 
     def answer(self) -> tuple[dict[str, Any], tuple[int, ...]]:
         """The next answer."""
-        message, descriptors = self.channel.receive()
+        message, descriptors = self.channel.answer(self._lab)
         if "error" in message:
             raise error_from_json(message["error"])
         return message, descriptors

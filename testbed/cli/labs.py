@@ -202,7 +202,7 @@ def _stay(lab: Lab) -> None:
     # It may have gone before anyone began to wait.
     with suppress(LabNotFoundError), talk.conversation(lab.name) as channel, _until_closed():
         while True:
-            talk.answer(channel)
+            channel.receive()
     why = _last_words(lab.run_folder / "events.jsonl")
     if why is None:
         raise LabError(
@@ -281,16 +281,21 @@ def down(
 
 
 def _take_down(lab: str) -> None:
-    from testbed.supervisor.channel import ChannelClosedError
+    from testbed.supervisor import ending
+    from testbed.supervisor.channel import ChannelClosedError, NoAnswerError
 
+    folder: object = None
     with talk.conversation(lab) as channel:
         try:
             channel.send({"do": "status"})
-            folder = talk.answer(channel)["status"]["run_folder"]
+            folder = talk.answer(channel, lab, talk.LONGEST_SILENCE)["status"]["run_folder"]
             channel.send({"do": "down"})
-            talk.answer(channel)
-            channel.receive()  # its end tells that the lab's first process is gone
+            talk.answer(channel, lab)
+            channel.answer(lab)  # its end tells that the lab's first process is gone
+        except NoAnswerError as error:
+            tell(f"{error.what}; it is killed, and what it had yet to write is lost")
+            folder = ending.kill(channel, lab) or folder
         except ChannelClosedError:
             pass
     _await_gone(lab)
-    say(f"{lab} is down; its record: {folder}")
+    say(f"{lab} is down; its record: {folder or 'not known'}")

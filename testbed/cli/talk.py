@@ -17,6 +17,9 @@ from testbed.supervisor.faces import error_from_json
 _GLANCE = 2.0
 """Seconds that an overview waits for one lab; a lab that is coming up answers when it is up."""
 
+LONGEST_SILENCE = 60.0
+"""Seconds after which a lab that does not answer a plain question is said to hang."""
+
 
 @contextmanager
 def conversation(lab: str) -> Iterator[Channel]:
@@ -28,9 +31,13 @@ def conversation(lab: str) -> Iterator[Channel]:
         channel.close()
 
 
-def answer(channel: Channel) -> dict[str, Any]:
-    """The next answer; an error answer is raised."""
-    message, _ = channel.receive()
+def answer(channel: Channel, lab: str | None = None, limit: float | None = None) -> dict[str, Any]:
+    """The next answer; an error answer is raised, and so is that the lab named cannot answer.
+
+    Raises:
+        NoAnswerError: its supervisor is stopped, or ``limit`` seconds are over.
+    """
+    message, _ = channel.receive() if lab is None else channel.answer(lab, limit)
     if "error" in message:
         raise error_from_json(message["error"])
     return message
@@ -42,11 +49,12 @@ def ask(lab: str, message: dict[str, Any], timeout: float | None = None) -> dict
     Raises:
         LabNotFoundError: there is no such lab.
         TimeoutError: it did not answer in ``timeout`` seconds.
+        NoAnswerError: its supervisor is stopped or, where no ``timeout`` is given, hangs.
     """
     with conversation(lab) as channel:
         channel.set_timeout(timeout)
         channel.send(message)
-        return answer(channel)
+        return answer(channel, lab, LONGEST_SILENCE)
 
 
 def status(lab: str, timeout: float | None = None) -> dict[str, Any]:

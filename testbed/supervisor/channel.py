@@ -11,8 +11,11 @@ import errno
 import json
 import os
 import re
+import select
 import socket
 import struct
+import time
+from pathlib import Path
 from typing import Any
 
 from testbed.errors import LabError, LabExistsError, LabNotFoundError
@@ -22,8 +25,18 @@ _MAX_MESSAGE = 160 * 1024
 _MAX_DESCRIPTORS = 16
 
 
+_FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
+"""Seconds until one looks why no answer comes; doubled each time, so that hours cost little."""
+_LONGEST_CONNECT = 10
+"""Seconds, for the case that a lab takes no connections any more and its queue is full."""
+
+
 class ChannelClosedError(LabError):
     """The other side of a channel is gone."""
+
+
+class NoAnswerError(LabError):
+    """A lab is there but does not answer: its supervisor is stopped or hangs."""
 
 
 def check_name(lab: str) -> None:
@@ -113,6 +126,41 @@ class Channel:
             raise LabError(f"a message on the lab's channel makes no sense: {error}") from error
         return message, descriptors
 
+    def answer(
+        self, lab: str, limit: float | None = None
+    ) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """As :meth:`receive`, but waits for nobody who cannot answer.
+
+        Args:
+            lab: its name, for the error.
+            limit: seconds after which a lab that runs is told to hang; None: what was asked for
+                may take as long as it likes.
+
+        Raises:
+            NoAnswerError: the supervisor is stopped (SIGSTOP), or the limit is over.
+        """
+        if self._socket.gettimeout() is not None:
+            return self.receive()
+        start = time.monotonic()
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        patience = _FIRST_LOOK
+        while not poll.poll(patience * 1000):
+            patience = min(2 * patience, _LAST_LOOK)
+            pid, _ = self.peer()
+            if _is_stopped(pid):
+                raise NoAnswerError(
+                    f"lab {lab!r} does not answer: its supervisor (process {pid}) is stopped",
+                    hint=f"let it go on (kill -CONT {pid}) or end the lab: testbed down {lab}",
+                )
+            if limit is not None and time.monotonic() - start > limit:
+                raise NoAnswerError(
+                    f"lab {lab!r} has not answered in {limit:g} s (process {pid})",
+                    hint="it may still be coming up; see logs/lab.log of its run folder, or kill "
+                    f"it: kill -KILL {pid} ends all of it",
+                )
+        return self.receive()
+
     def _receive_bytes(self) -> tuple[bytes, tuple[int, ...]]:
         space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
         data, ancillary, _, _ = self._socket.recvmsg(
@@ -164,10 +212,19 @@ def connect(lab: str) -> Channel:
 
     Raises:
         LabNotFoundError: there is none of that name.
+        NoAnswerError: it is there, and its queue of connections is full.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _LONGEST_CONNECT, 0))
     try:
         sock.connect(socket_name(lab, os.geteuid()))
+    except BlockingIOError as error:
+        sock.close()
+        raise NoAnswerError(
+            f"lab {lab!r} takes no connection: very many wait, and its supervisor does nothing",
+            hint="find the process with ps -C testbed-lab; kill -CONT lets one that is stopped go "
+            "on, kill -KILL ends the lab",
+        ) from error
     except OSError as error:
         sock.close()
         running = ", ".join(running_labs()) or "none"
@@ -175,7 +232,17 @@ def connect(lab: str) -> Channel:
             f"no lab named {lab!r} is up for this user",
             hint=f"labs up now: {running}; bring one up with: testbed up TOPOLOGY",
         ) from error
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 0))
     return Channel(sock)
+
+
+def _is_stopped(pid: int) -> bool:
+    """True for a process in state T (stopped) or t (held by a debugger)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] in ("T", "t")
 
 
 def running_labs() -> list[str]:
