@@ -19,6 +19,8 @@ from testbed.explore.perturbation import (
 from testbed.explore.ranges import Ranges, microseconds, services_of
 from testbed.model.topology import Topology
 
+_MOST_PER_MILLE = 50
+
 
 class Dice:
     """Numbers that depend on a seed and a name, and on nothing else."""
@@ -46,7 +48,8 @@ def draw(seed: int, topology: Topology, ranges: Ranges) -> Perturbation:
     parts: list[Part] = []
     most = microseconds(ranges.scheduling)
     if most and dice.half("scheduling"):
-        parts.append(Scheduling(dice.between("scheduling by", 1, most)))
+        per_mille = dice.between("scheduling per mille", 1, _MOST_PER_MILLE)
+        parts.append(Scheduling(dice.between("scheduling by", 1, most), per_mille))
     parts += _delays(dice, topology, ranges)
     parts += _starts(dice, topology, ranges)
     parts += _faults(dice, ranges)

@@ -25,9 +25,11 @@ class PerturbationError(TestbedError):
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """The guest's kernel keeps threads that could run from running, for at most so long."""
+    """Another order of threads: ``per_mille`` of a thousand system calls take up to ``most_us``
+    longer, and others may go first (see :class:`testbed.guest.machine.Jitter`)."""
 
     most_us: int
+    per_mille: int
 
     def halved(self) -> Self:
         """Half as much."""
@@ -36,10 +38,10 @@ class Scheduling:
     @property
     def is_nothing(self) -> bool:
         """Does it change nothing?"""
-        return self.most_us <= 0
+        return self.most_us <= 0 or self.per_mille <= 0
 
     def __str__(self) -> str:
-        return f"threads wait up to {_time(self.most_us)}"
+        return f"{self.per_mille} of 1000 system calls take up to {_time(self.most_us)} longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,9 @@ class Perturbation:
     parts: tuple[Part, ...] = ()
 
     @property
-    def scheduling_us(self) -> int:
-        """What the guest's kernel is told."""
-        return next((part.most_us for part in self.parts if isinstance(part, Scheduling)), 0)
+    def scheduling(self) -> Scheduling | None:
+        """What the guest's kernel is told; the labs know nothing of it."""
+        return next((part for part in self.parts if isinstance(part, Scheduling)), None)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -191,9 +193,9 @@ def _part(data: Any, where: str) -> Part:
     if values.keys() != wanted.keys():
         raise PerturbationError(f"its fields are {', '.join(wanted)}", where=where)
     for name, value in values.items():
-        number = name.endswith("_us")
+        number = wanted[name] == "int"
         if number and (type(value) is not int or value < 0):
-            raise PerturbationError(f"{name} is a number of microseconds", where=where)
+            raise PerturbationError(f"{name} is a whole number, 0 or more", where=where)
         if not number and not isinstance(value, str):
             raise PerturbationError(f"{name} is a name", where=where)
     return kind(**values)

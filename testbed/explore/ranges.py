@@ -58,8 +58,8 @@ class Ranges:
     """How much a seed may disturb a lab.  Every part can be switched off with 0 or ().
 
     Args:
-        scheduling: the longest time by which the guest's kernel may keep a thread that could run
-            from running.
+        scheduling: the longest time by which the guest's kernel may make one of a few system calls
+            longer, so that other threads go first; at most a second.
         delay: the longest extra delay of a link, one way, and the largest jitter of it.
         links: the links that may have it; None: all.
         start: the longest time by which a service may start later than it would.

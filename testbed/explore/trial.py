@@ -18,7 +18,7 @@ from testbed.guest.boot import Guest
 from testbed.guest.errors import GuestError
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Kind
-from testbed.guest.machine import START, Machine, VirtualClock
+from testbed.guest.machine import START, Jitter, Machine, VirtualClock
 from testbed.guest.slots import Slots
 from testbed.replay.job import Prepared, begin, seal
 from testbed.scenarios.part_file import PartReader
@@ -75,8 +75,9 @@ class Trial:
 
 def machine_of(seed: int, perturbation: Perturbation) -> Machine:
     """The guest for a seed."""
-    del perturbation
-    return Machine(clock=VirtualClock(START), seed=seed)
+    part = perturbation.scheduling
+    jitter = None if part is None else Jitter(seed, part.most_us * 1000, part.per_mille)
+    return Machine(clock=VirtualClock(START), seed=seed, jitter=jitter)
 
 
 class Tries:

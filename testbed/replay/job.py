@@ -57,7 +57,7 @@ class Prepared:
         perturbation: dict[str, Any] | None = None,
     ) -> Recipe:
         """What a run of it in this machine is made of."""
-        clock = machine.clock
+        clock, jitter = machine.clock, machine.jitter
         return Recipe(
             words=self.words,
             module=self.module,
@@ -73,6 +73,7 @@ class Prepared:
             python=platform.python_version(),
             fixed_layout=layout_can_be_fixed(),
             origin=self.origin,
+            jitter=None if jitter is None else (jitter.seed, jitter.max_ns, jitter.per_mille),
             perturbation=perturbation,
         )
 

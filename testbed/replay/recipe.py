@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from testbed.guest.machine import Machine, VirtualClock
+from testbed.guest.machine import Jitter, Machine, VirtualClock
 from testbed.replay.errors import ReplayError
 
 FILE = "run.json"
@@ -27,6 +27,7 @@ class Recipe:
     topologies; ``python`` is the interpreter's version, ``fixed_layout`` whether the guest's
     process lay at fixed addresses.  ``origin`` is the host's folder that it was started in, so that
     the sources can be found again; ``history`` is the hash of what happened, once it has.
+    ``jitter`` is that of the machine (seed, nanoseconds, per mille).
     """
 
     words: tuple[str, ...]
@@ -43,6 +44,7 @@ class Recipe:
     python: str
     fixed_layout: bool
     origin: str
+    jitter: tuple[int, int, int] | None = None
     perturbation: dict[str, Any] | None = None
     history: str | None = None
 
@@ -58,7 +60,8 @@ class Recipe:
         if self.clock == VIRTUAL:
             assert self.start is not None
             clock = VirtualClock(datetime.fromisoformat(self.start))
-        return Machine(self.memory_mb, clock, self.seed)
+        jitter = None if self.jitter is None else Jitter(*self.jitter)
+        return Machine(self.memory_mb, clock, self.seed, jitter)
 
     def write(self, run_folder: Path) -> None:
         """Leave it in the run folder."""
@@ -80,7 +83,8 @@ class Recipe:
                 raise ReplayError(
                     f"version {VERSION} of {FILE} is expected, not {version!r}", where=str(path)
                 )
-            return cls(**{**data, "words": tuple(data["words"])})
+            jitter = tuple(data["jitter"]) if data.get("jitter") else None
+            return cls(**{**data, "words": tuple(data["words"]), "jitter": jitter})
         except FileNotFoundError as error:
             if not run_folder.is_dir():
                 raise ReplayError("there is no such run", where=str(run_folder)) from error
