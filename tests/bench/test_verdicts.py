@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench import arithmetic, cores, first_answer, planes, startup
+from bench import arithmetic, cores, first_answer, guest_kernel, planes, startup
 from bench.__main__ import main
 from bench.contender import Report
 from bench.figures import Sample
@@ -15,6 +15,7 @@ from bench.planes import Turn, Turns
 from bench.section import Section, Target, markdown, section_json
 from bench.startup import BIG, FLOOR, MININET, OURS, SIZES, Measured, Results
 from testbed.errors import LabError
+from testbed.guest.kernel_cache import Manifest
 
 
 def _measured(up: float, down: float = 0.01, processes: int = 0) -> Measured:
@@ -205,3 +206,16 @@ def _benchmarks(fail: object) -> dict[str, object]:
         "broken": Benchmark("Broken", fail, root=False),
         "whole": Benchmark("Whole", lambda rounds: Section("Whole", f"{rounds}"), root=False),
     }
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "size", "met"),
+    [(720, 12_000_000, [True, True]), (721, 12_000_001, [False, False])],
+)
+def test_the_kernels_build_is_judged_by_cpu_time_and_size(
+    cpu_s: float, size: int, met: list[bool]
+) -> None:
+    section = guest_kernel.judge(Manifest("key", {}, "6.12", size, "", 1000, cpu_s, 400))
+    assert _verdicts(section) == met
+    assert section_json(section)["cpu_s"] == cpu_s
+    assert "12.0 minutes" in markdown("x", [], [section])
