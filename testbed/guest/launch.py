@@ -70,7 +70,8 @@ def memory_folder(megabytes: int) -> str:
 def arguments(binary: Path, machine: Machine) -> list[str]:
     """What to execute: the kernel, which ends with us and leaves no core file."""
     fixed = ["setarch", "--addr-no-randomize"] if layout_can_be_fixed() else []
-    words = ["prlimit", "--core=0", "setpriv", "--pdeathsig=KILL", *fixed]
+    # First of all that it ends with us, so that there is hardly a moment in which it would not.
+    words = ["setpriv", "--pdeathsig=KILL", "prlimit", "--core=0", *fixed]
     return [*words, str(binary.resolve()), *command_line(machine)]
 
 

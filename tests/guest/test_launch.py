@@ -57,7 +57,7 @@ def test_without_room_for_memory_the_error_says_what_there_is(
 def test_the_kernel_ends_with_us_and_dumps_no_core() -> None:
     words = launch.arguments(Path("/cache/linux"), Machine())
     kernel = words.index("/cache/linux")
-    assert words[:4] == ["prlimit", "--core=0", "setpriv", "--pdeathsig=KILL"]
+    assert words[:4] == ["setpriv", "--pdeathsig=KILL", "prlimit", "--core=0"]
     assert tuple(words[kernel + 1 :]) == command_line(Machine())
 
 
