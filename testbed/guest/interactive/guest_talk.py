@@ -34,6 +34,11 @@ class GuestTalk:
         self._anchor: _Anchor | None = None
         self._pacing: asyncio.TimerHandle | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Does the agent, and so the whole guest, wait for a word?"""
+        return self._resting is not None
+
     def listen(self) -> None:
         """From now on the agent hears the bell."""
         self._may_ring = True

@@ -30,6 +30,7 @@ from testbed.guest.job import RUN_FOLDER, Job
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Kind
 from testbed.guest.machine import Machine
+from testbed.guest.watchdog import LOOK_EVERY_S
 from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_to_json, report_failure
 
@@ -100,12 +101,24 @@ class Keeper:
             self._listener.listen(64)  # once more: from now on SO_PEERCRED names this process
             self._listener.setblocking(False)
             loop.add_reader(self._listener, self._accept)
+            watch = asyncio.create_task(self._watch())
             await self._over.wait()
+            watch.cancel()
             loop.remove_reader(it)
             if self._trouble is None and self._state.going:
                 await self._await_power_off()
         if self._trouble is not None:
             await self._mourn(self._trouble)
+
+    async def _watch(self) -> None:
+        """See that the guest gets somewhere, while it is supposed to."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                if not self._talk.waits:
+                    self._guest.look()
+        except GuestError as error:
+            self._fail(error)
 
     def _job(self) -> Job:
         package = Path(testbed.__file__).parent.parent
@@ -206,11 +219,15 @@ class Keeper:
     def _complete(self, status: dict[str, Any]) -> dict[str, Any]:
         """A lab's state, with what is known of its guest."""
         machine = self._spec.machine
+        clock = dict(self._state.clock)
+        progress = self._guest.progress
+        if progress is not None and clock["virtual"]:
+            clock["now_ns"] = progress.clock_ns  # what was told last may be old
         guest = {
             "kernel": self._spec.kernel.key,
             "release": self._spec.kernel.manifest.release,
             "seed": machine.seed,
-            "clock": self._state.clock,
+            "clock": clock,
         }
         outside = self._outside({**status, "run_folder": str(status["run_folder"])})
         return {**outside, "attached": self._spec.attached, "kernel": "guest", "guest": guest}
