@@ -9,11 +9,12 @@ from pathlib import Path
 from testbed.evidence.sa.history import History, Sa
 from topologies.azure_rekey.topology import MSS, VM
 from topologies.azure_rekey.topology import PC as PC_ADDRESS
-from topologies.azure_rekey.wire import CREATE_CHILD_SA, Wire, fields, unmatched
+from topologies.azure_rekey.wire import CREATE_CHILD_SA, Wire, fields, nanoseconds, unmatched
 
 RTX, AZURE = "rtx/wan", "azure/wan"
 PC, VM_END = "pc/eth0", "vm/eth0"
 _SLACK_NS = 2 * 10**9
+_ECHO_REQUEST, _ECHO_REPLY = "8", "0"
 
 
 def lost_on_the_way(wire: Wire) -> list[str]:
@@ -35,6 +36,22 @@ def lost_inside(capture: Path) -> list[str]:
     for interface, *packet in rows:
         counts[tuple(packet)] += 1 if interface == PC else -1
     return [f"{packet}: {count:+d} at {PC}" for packet, count in counts.items() if count]
+
+
+def unanswered_pings(capture: Path) -> list[int]:
+    """When the branch sent those pings to which no answer came back to it, ns since 1970."""
+    rows = fields(
+        capture,
+        f'icmp && frame.interface_name == "{PC}"',
+        *("frame.time_epoch", "icmp.type", "icmp.seq"),
+    )
+    asked: dict[str, int] = {}
+    for stamp, kind, number in rows:
+        if kind == _ECHO_REQUEST:
+            asked.setdefault(number, nanoseconds(stamp))
+        elif kind == _ECHO_REPLY:  # and not an error, which quotes the request
+            asked.pop(number, None)
+    return sorted(asked.values())
 
 
 def sent_again(capture: Path) -> list[str]:

@@ -93,8 +93,11 @@ RTX_ESP = ("aes256-sha1", "aes256-sha256", "aes128-sha1", "aes128-sha256")
 """Of these an RTX has no GCM."""
 
 
-def rtx(lifetimes: Lifetimes) -> IkePeer:
-    """The branch router in the manner of a YAMAHA RTX, behind its home's NAT."""
+def rtx(lifetimes: Lifetimes, *, pfs: bool = False) -> IkePeer:
+    """The branch router in the manner of a YAMAHA RTX, behind its home's NAT.
+
+    ``pfs`` is its ``ipsec ike pfs``: CHILD_SAs after the first get a key exchange of their own.
+    """
     return IkePeer(
         name="rtx",
         peer_node="azure",
@@ -108,7 +111,7 @@ def rtx(lifetimes: Lifetimes) -> IkePeer:
         children=(
             Child(
                 name="tunnel100",
-                proposals=RTX_ESP,
+                proposals=_with_pfs(RTX_ESP, pfs),
                 lifetime=RTX_CHILD.of(lifetimes.child),
                 replay_window=0,
                 initiate=True,
@@ -120,8 +123,8 @@ def rtx(lifetimes: Lifetimes) -> IkePeer:
     )
 
 
-def azure(lifetimes: Lifetimes) -> IkePeer:
-    """The route-based gateway in the manner of Azure."""
+def azure(lifetimes: Lifetimes, *, pfs: bool = False) -> IkePeer:
+    """The route-based gateway in the manner of Azure; with ``pfs`` it insists on it."""
     return IkePeer(
         name="azure",
         peer_node="rtx",
@@ -133,8 +136,16 @@ def azure(lifetimes: Lifetimes) -> IkePeer:
         proposals=IKE_PROPOSALS,
         lifetime=AZURE_IKE.of(lifetimes.ike),
         children=(
-            Child(name="vnet", proposals=AZURE_ESP, lifetime=AZURE_CHILD.of(lifetimes.child)),
+            Child(
+                name="vnet",
+                proposals=_with_pfs(AZURE_ESP, pfs),
+                lifetime=AZURE_CHILD.of(lifetimes.child),
+            ),
         ),
         tunnel=Tunnel(AZURE_TUNNEL, "wan", 1, (BRANCH,)),
         dpd_s=DPD_S,
     )
+
+
+def _with_pfs(proposals: tuple[str, ...], pfs: bool) -> tuple[str, ...]:
+    return tuple(f"{proposal}-modp1024" for proposal in proposals) if pfs else proposals

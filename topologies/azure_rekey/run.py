@@ -13,7 +13,7 @@ from testbed.model import Topology
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.azure_rekey import checks
-from topologies.azure_rekey.traffic import Stream, Traffic, probes
+from topologies.azure_rekey.traffic import PING, Stream, Traffic, probes
 from topologies.azure_rekey.wire import Wire, read_wire
 
 BringUp = Callable[[Topology], ScenarioLab]
@@ -39,8 +39,10 @@ def run(lab: ScenarioLab, hours: float, evidence: Evidence) -> Outcome:
         lab.clock.sleep(timedelta(hours=hours))
         streams = traffic.end()
         lab.clock.sleep(_LAST_ANSWERS)
+    ended_ns = lab.clock.now_ns()
+    lost = {PING: checks.unanswered_pings(capture.path)}
     for stream in streams:
-        for time_ns, event in probes(stream, began_ns, lab.clock.now_ns()):
+        for time_ns, event in probes(stream, lost.get(stream.name, ()), began_ns, ended_ns):
             lab.emit(event, "pc", time_ns)
     history = sa_history(lab.events())
     evidence.file("Both ends of the tunnel, inside and outside", capture.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,15 +90,19 @@ def read_trickle(text: str) -> Stream:
     return Stream(TRICKLE, len(answered), answered)
 
 
-def probes(stream: Stream, began_ns: int, ended_ns: int) -> Iterator[tuple[int, Probes]]:
-    """The stream hour by hour as events, each with its time; lost ones are told in the last."""
-    lost = stream.sent - len(stream.answered)
+def probes(
+    stream: Stream, lost_ns: Sequence[int], began_ns: int, ended_ns: int
+) -> Iterator[tuple[int, Probes]]:
+    """The stream hour by hour as events, each with its time.
+
+    ``lost_ns`` is when the questions that were not answered were sent.
+    """
     for since in range(began_ns, ended_ns, _HOUR_NS):
         until = min(since + _HOUR_NS, ended_ns)
         here = [probe for probe in stream.answered if since <= probe.answered_ns < until]
-        missing = lost if until == ended_ns else 0
+        lost = tuple(time_ns for time_ns in lost_ns if since <= time_ns < until)
         slowest = max((probe.round_trip_s for probe in here), default=None)
-        event = Probes(stream.name, since, len(here) + missing, len(here), slowest_s=slowest)
+        event = Probes(stream.name, since, len(here) + len(lost), len(here), lost, slowest)
         yield until, event
 
 

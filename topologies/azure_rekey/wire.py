@@ -58,7 +58,7 @@ def read_wire(capture: Path) -> Wire:
     )
     ike, esp = [], []
     for interface, stamp, source, spi, sequence, ispi, rspi, exchange, flags, number in rows:
-        when = _nanoseconds(stamp)
+        when = nanoseconds(stamp)
         sender = "azure" if source == AZURE_ADDRESS else "rtx"
         if spi:
             esp.append(EspPacket(interface, when, sender, f"{int(spi, 16):08x}", int(sequence)))
@@ -90,6 +90,7 @@ def unmatched(packets: Iterable[EspPacket], one: str, other: str) -> Counter[tup
     return Counter({key: count for key, count in counts.items() if count})
 
 
-def _nanoseconds(stamp: str) -> int:
+def nanoseconds(stamp: str) -> int:
+    """tshark's ``frame.time_epoch`` as a whole number."""
     seconds, _, part = stamp.partition(".")
     return int(seconds) * 10**9 + int(f"{part:0<9}"[:9])
