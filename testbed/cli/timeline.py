@@ -91,22 +91,35 @@ def timeline(
 def _folder(lab: str | None) -> Path:
     """The folder of the lab; of a run of scenarios, that of its one lab which has SAs."""
     given = None if lab is None else Path(lab)
-    if given is None or not (given / "labs").is_dir() or (given / "events.jsonl").exists():
+    if given is None or not _is_run_of_scenarios(given):
         folder, _ = source(lab, "timeline")
         return folder
-    labs = sorted(path.parent for path in given.glob("labs/*/events.jsonl") if _has_sas(path))
-    if len(labs) != 1:
-        told = "no event of this run tells" if not labs else f"{len(labs)} labs of this run tell"
-        hint = ", ".join(str(path) for path in labs) or "was it the right run?"
+    labs = sorted(path.parent for path in given.glob("**/labs/*/events.jsonl") if _has_sas(path))
+    if len(labs) == 1:
+        return labs[0]
+    if not labs:
         raise TestbedError(
-            f"{told} of an SA", where=str(given), hint=f"name one: {hint}" if labs else hint
+            "no event of this run tells of an SA", where=str(given), hint="was it the right run?"
         )
-    return labs[0]
+    raise TestbedError(
+        f"{len(labs)} labs of this run tell of an SA",
+        where=str(given),
+        hint="name one: " + ", ".join(str(path) for path in labs),
+    )
+
+
+def _is_run_of_scenarios(folder: Path) -> bool:
+    inside = (folder / "labs", folder / "guests")
+    return any(one.is_dir() for one in inside) and not (folder / "events.jsonl").exists()
 
 
 def _has_sas(path: Path) -> bool:
+    """Without decoding everything: the run may have many labs."""
+    from testbed.events import SaEvent, decode
+
     with path.open(encoding="utf-8") as file:
-        return any('"kind":"ike-sa-' in line or '"kind":"child-sa-' in line for line in file)
+        likely = (line for line in file if "-sa-" in line and line.endswith("\n"))
+        return any(isinstance(decode(line).event, SaEvent) for line in likely)
 
 
 def _draw(

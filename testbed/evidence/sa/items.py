@@ -11,6 +11,7 @@ from testbed.evidence.sa.expected import Expected
 from testbed.evidence.sa.merging import sa_history
 from testbed.evidence.sa.plain import history_table
 from testbed.evidence.sa.rtx_log import rtx_log
+from testbed.evidence.sa.side_by_side import side_by_side
 from testbed.evidence.sa.timeline import Mark, draw_timeline
 from testbed.evidence.sa.traffic import streams_of
 
@@ -23,11 +24,13 @@ def sa_evidence(
     router: str | None = None,
     tunnel: int = 1,
     expected: Sequence[Expected] = (),
+    seed_log: str = "",
 ) -> tuple[DrawingEvidence | TextEvidence | TableEvidence, ...]:
     """The timeline, the comparison with what was ``expected``, the SAs, and the router's log.
 
     ``router`` is the node whose log is written in the RTX's form, ``tunnel`` the number of its
-    tunnel interface; None leaves the log out.  In a scenario::
+    tunnel interface; None leaves the log out.  With ``seed_log``, a real router's log, the two
+    stand side by side.  In a scenario::
 
         evidence.add(*sa_evidence(lab.events(), title="Experiment A", router="rtx", tunnel=100,
                                   expected=read_intervals(table, "A")))
@@ -51,8 +54,11 @@ def sa_evidence(
     if differences:
         items.append(TextEvidence("Where the two ends differ", "\n".join(differences)))
     if router is not None:
-        log = "\n".join(rtx_log(history, router, tunnel=tunnel))
-        items.append(TextEvidence(f"As {router} would log it (YAMAHA RTX)", log))
+        log = rtx_log(history, router, tunnel=tunnel)
+        if seed_log:
+            title = "The log of seed 004 and ours, in the RTX's form"
+            items.append(side_by_side(title, seed_log.splitlines(), log))
+        items.append(TextEvidence(f"As {router} would log it (YAMAHA RTX)", "\n".join(log)))
     return tuple(items)
 
 

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from testbed.events import EspSpis, IkeSpis, Record, SaEvent
+from testbed.events import (
+    ChildSaEstablished,
+    EspSpis,
+    IkeSaEstablished,
+    IkeSpis,
+    Record,
+    SaEvent,
+)
 from testbed.evidence.sa.history import History, Rekey, Sa, Sort, Spis, View
 from testbed.evidence.sa.views import teller_of, views_of
 
@@ -19,6 +26,10 @@ TOLERANCE_S = 10.0
 
 A daemon keeps the inbound half of a replaced CHILD_SA some seconds longer (strongSwan: 5 s).
 """
+
+
+_START_NS = 10**9
+"""Within this time of the first event the first SAs are made: by the one who wants them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +57,17 @@ def sa_history(records: Iterable[Record], tolerance_s: float = TOLERANCE_S) -> H
     )
 
 
-def _ends(told: Iterable[Record]) -> tuple[str, ...]:
-    """The ends in the order in which they spoke up; of the same moment, who started it first."""
-    first: dict[str, tuple[int, bool]] = {}
-    for record in told:
-        passive = getattr(record.event, "by", None) != "local"
-        known = first.setdefault(teller_of(record), (record.time_ns, passive))
-        if known[0] == record.time_ns:
-            first[teller_of(record)] = (record.time_ns, known[1] and passive)
-    return tuple(sorted(first, key=lambda node: (*first[node], node)))
+def _ends(told: Sequence[Record]) -> tuple[str, ...]:
+    """The ends: who started the first SA, then in the order in which they spoke up."""
+    first = {teller_of(record): record.time_ns for record in reversed(told)}
+    starters = {
+        teller_of(record) if record.event.by == "local" else record.event.peer
+        for record in told
+        if isinstance(record.event, IkeSaEstablished | ChildSaEstablished)
+        and record.event.by is not None
+        and record.time_ns <= told[0].time_ns + _START_NS
+    }
+    return tuple(sorted(first, key=lambda node: (node not in starters, first[node], node)))
 
 
 def _time(record: Record) -> int:

@@ -183,6 +183,17 @@ def test_the_order_of_events_does_not_matter(lives: dict[str, Life], chance: obj
     assert sorted(history.disagreements()) == []
 
 
+def test_the_end_that_wanted_the_first_sa_stands_first() -> None:
+    told = [
+        _told(0, ChildSaEstablished("x", LOCAL, ONE.of_peer(), "peer"), PEER),
+        _told(0.2, _established()),
+    ]
+    history = sa_history(told)
+    assert history.ends == (LOCAL, PEER)
+    assert history.sas[0].spis == ONE
+    assert sa_history(told[:1]).ends == (PEER,)
+
+
 def test_no_records_no_history() -> None:
     assert sa_history([]) == History(0, 0, (), ())
     history = sa_history([_told(5, Note("x"), "pc")])

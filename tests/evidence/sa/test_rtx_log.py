@@ -14,6 +14,7 @@ from testbed.errors import TestbedError
 from testbed.evidence.sa import History, read_rtx_log, rtx_log, sa_history
 from testbed.evidence.sa.history import Sort
 from testbed.evidence.sa.rtx_log import lowest_free
+from testbed.evidence.sa.side_by_side import side_by_side
 from tests.evidence.sa.synthetic import LOCAL, PEER, A, C, Life, records_of, truths
 
 # The logs as printed in seed 004 (compnet.jp, 2017-07-19); ``:`` stands for lines left out there.
@@ -137,6 +138,30 @@ def test_the_log_is_that_of_one_end() -> None:
     deleted = [line for line in rtx_log(sa_history(records), LOCAL) if "deleted" in line]
     assert [line[:19] for line in deleted] == ["2017/07/15 17:03:03"] * 2 + ["2017/07/15 17:56:04"]
     assert rtx_log(sa_history(records_of(truths(A, 10), [PEER])), LOCAL) == ()
+
+
+def test_side_by_side_each_line_stands_by_its_like() -> None:
+    theirs = _seed("a").splitlines()
+    ours = rtx_log(sa_history(records_of(truths(A, 30))), LOCAL, tunnel=100)
+    table = side_by_side("T", theirs, ours)
+    assert [left for left, _ in table.rows if left != "–"] == _lines(_seed("a"))
+    assert sorted(right for _, right in table.rows if right != "–") == sorted(ours)
+    for left, right in table.rows:
+        if "–" not in (left, right):
+            assert re.sub(r"^.*?SA:\d+/|^.{19}", "", left) == re.sub(
+                r"^.*?SA:\d+/|^.{19}", "", right
+            )
+    both = [row for row in table.rows if "–" not in row]
+    assert len(both) == len(_lines(_seed("a")))  # 30 hours here cover the 24 there
+    hours = [(left[11:13], right[11:13]) for left, right in both]
+    assert sum(one == two for one, two in hours) >= len(both) - 2
+
+
+def test_a_log_beside_itself_has_no_gaps() -> None:
+    lines = _lines(_seed("b"))
+    assert side_by_side("T", lines, lines).rows == tuple((line, line) for line in lines)
+    assert side_by_side("T", [], lines).rows == tuple(("–", line) for line in lines)
+    assert side_by_side("T", lines, []).rows == tuple((line, "–") for line in lines)
 
 
 @pytest.mark.parametrize(

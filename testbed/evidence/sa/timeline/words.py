@@ -11,10 +11,14 @@ from testbed.evidence.graph.metrics import Face, text_width
 from testbed.evidence.sa.history import Sa, View
 from testbed.evidence.sa_words import WHY, interval
 
+_REGULAR = 0.88
+"""Estimates of widths are for bold letters; ours are not, which are so much narrower."""
+
 
 def fitting(choices: Iterable[str], face: Face, room: float) -> str:
     """The first of the choices that fits into so many px; nothing if none does."""
-    return next((text for text in choices if text_width(text, face) <= room), "")
+    scale = 1.0 if face.mono else _REGULAR
+    return next((text for text in choices if text_width(text, face) * scale <= room), "")
 
 
 def spi_choices(sa: Sa, end: str | None) -> tuple[str, ...]:
