@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,20 +79,6 @@ def _collect(folders: Iterable[str]) -> Needs:
 
 
 def _needs(item: pytest.Item) -> Iterable[str]:
-    marked = [str(name) for mark in item.iter_markers("needs") for name in mark.args]
-    return dict.fromkeys([*marked, *_topology_needs(item.path.parent)])
+    from testbed.scenarios.item_needs import needs_of
 
-
-@cache
-def _topology_needs(folder: Path) -> tuple[str, ...]:
-    """What the services of the topology in a folder need."""
-    from testbed.errors import TestbedError
-    from testbed.model.discover import find_topology
-
-    try:
-        topology = find_topology(f"{folder}/")
-    except TestbedError:
-        return ()  # `testbed list` tells what is wrong with it
-    return tuple(
-        need for node in topology.nodes for service in node.services for need in service.needs
-    )
+    return (need.name for need in needs_of(item))

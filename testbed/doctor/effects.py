@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.doctor.capability import Capability, Kind, State
@@ -17,16 +17,18 @@ _WORST_FIRST = (State.NO, State.LIMITED, State.YES)
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a scenario needs and does not get in full.
+    """What a scenario needs and does not get in full from the host.
 
-    ``missing``: it cannot run.  ``limited``: it runs, perhaps not to the end.  ``unknown``: it asks
-    for something the doctor has no word for, which is a mistake in the scenario.
+    ``guest``: it runs in a guest, which has these.  ``missing``: it cannot run.  ``limited``: it
+    runs, perhaps not to the end.  ``unknown``: it asks for something the doctor has no word for,
+    which is a mistake in the scenario.
     """
 
     scenario: str
     missing: tuple[str, ...] = ()
     limited: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    guest: tuple[str, ...] = ()
 
     @property
     def can_run(self) -> bool:
@@ -52,21 +54,34 @@ def by_name(capabilities: Iterable[Capability]) -> dict[str, Capability]:
 
 
 def effects_on(
-    scenarios: Iterable[Scenario], capabilities: Iterable[Capability]
+    scenarios: Iterable[Scenario],
+    capabilities: Iterable[Capability],
+    guest_has: Callable[[Capability], bool] = lambda _capability: False,
 ) -> tuple[Effect, ...]:
-    """One effect per scenario, in their order; each needs ``namespaces``, said or not."""
+    """One effect per scenario, in their order; each needs ``namespaces``, said or not.
+
+    ``guest_has`` says what the guest kernel would bring; nothing, where there can be none.
+    """
     known = by_name(capabilities)
-    return tuple(_effect(name, needs, known) for name, needs in scenarios)
+    return tuple(_effect(name, needs, known, guest_has) for name, needs in scenarios)
 
 
-def _effect(name: str, needs: Sequence[str], known: Mapping[str, Capability]) -> Effect:
+def _effect(
+    name: str,
+    needs: Sequence[str],
+    known: Mapping[str, Capability],
+    guest_has: Callable[[Capability], bool],
+) -> Effect:
     wanted = tuple(dict.fromkeys((NAMESPACES, *needs)))
 
     def those(state: State) -> tuple[str, ...]:
         return tuple(need for need in wanted if need in known and known[need].state is state)
 
     unknown = tuple(need for need in wanted if need not in known)
-    return Effect(name, those(State.NO), those(State.LIMITED), unknown)
+    missing = those(State.NO)
+    if missing and all(guest_has(known[need]) for need in missing):
+        return Effect(name, unknown=unknown, guest=missing)
+    return Effect(name, missing, those(State.LIMITED), unknown)
 
 
 def remedies(

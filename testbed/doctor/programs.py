@@ -87,6 +87,9 @@ PROGRAMS: tuple[Program, ...] = (
     ),
 )
 
+PREFIX = "program:"
+"""``program:NAME`` is the need of a program that is not in the list above."""
+
 Runner = Callable[[tuple[str, ...]], str]
 Finder = Callable[[str], str | None]
 
@@ -101,6 +104,21 @@ def find_programs(
     ask = run or _output_of
     with ThreadPoolExecutor(max_workers=4) as pool:  # they mostly wait for their own start
         return tuple(pool.map(lambda program: _examine(program, find, ask), programs))
+
+
+def find_others(needs: Iterable[str], *, find: Finder = find_program) -> tuple[Capability, ...]:
+    """The programs among these needs that are not in the list (``program:NAME``)."""
+    names = dict.fromkeys(need for need in needs if need.startswith(PREFIX))
+    return tuple(_other(name, find(name.removeprefix(PREFIX))) for name in names)
+
+
+def _other(name: str, path: str | None) -> Capability:
+    state = State.NO if path is None else State.YES
+    program = name.removeprefix(PREFIX)
+    remedy = f"install the package that brings {program}" if path is None else ""
+    return Capability(
+        name, Kind.PROGRAM, state, "scenarios ask for it", path or "not found", remedy
+    )
 
 
 def _examine(program: Program, find: Finder, run: Runner) -> Capability:

@@ -35,6 +35,9 @@ def _parts(report: DoctorReport, full: bool) -> Iterator[RenderableType]:
         if shown:
             yield _heading(heading)
             yield Padding(_table(shown, matters), (0, 0, 0, 2))
+    if full:
+        yield _heading("Which kernel (--kernel auto)")
+        yield Padding(_kernels(report), (0, 0, 0, 2))
     if report.affected:
         yield _heading("Scenarios affected")
         yield Padding(_effects(report.affected), (0, 0, 0, 2))
@@ -88,15 +91,38 @@ def _table(capabilities: Iterable[Capability], matters: frozenset[str]) -> Table
     return grid
 
 
+def _kernels(report: DoctorReport) -> Table:
+    """Which kernel has what, and what would be chosen.  Needs that fare alike share a line."""
+    guest = report.guest
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(ratio=1, overflow="fold")
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    heads = ("need", "host", f"guest ({guest.state})", "auto chooses")
+    grid.add_row(*(Text(head, style="bold") for head in heads))
+    alike: dict[tuple[bool, bool, str], list[str]] = {}
+    for row in report.kernels:
+        alike.setdefault((row.host, row.guest, row.auto), []).append(row.need)
+    for (host, there, auto), needs in sorted(alike.items(), key=lambda one: not one[0][0]):
+        words = [Text(", ".join(needs))]
+        for yes in (host, there):
+            words.append(Text("yes" if yes else "no", style="green" if yes else "dim"))
+        grid.add_row(*words, Text(auto, style="red" if auto == "nowhere" else ""))
+    grid.add_row(Text(f"guest kernel: {guest.state}, {guest.detail}", style="dim"))
+    return grid
+
+
 def _effects(effects: Iterable[Effect]) -> Table:
     """Scenarios of one file (``FILE::NAME``) that lack the same share a line."""
     grid = _grid(None, 2, 3)
-    groups: dict[tuple[bool, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for effect in effects:
         file = effect.scenario.split("::")[0]
-        groups.setdefault((effect.can_run, file, _reasons(effect)), []).append(effect.scenario)
-    for (can_run, file, reasons), names in groups.items():
-        word, style = ("limited", "yellow") if can_run else ("skipped", "red")
+        word = "skipped" if not effect.can_run else "guest" if effect.guest else "limited"
+        groups.setdefault((word, file, _reasons(effect)), []).append(effect.scenario)
+    styles = {"skipped": "red", "limited": "yellow", "guest": "green"}
+    for (word, file, reasons), names in groups.items():
+        style = styles[word]
         what = names[0] if len(names) == 1 else f"{file} ({len(names)} scenarios)"
         grid.add_row(Text(word, style=style), Text(what), Text(reasons))
     return grid
@@ -104,6 +130,7 @@ def _effects(effects: Iterable[Effect]) -> Table:
 
 def _reasons(effect: Effect) -> str:
     reasons = [f"no {name}" for name in effect.missing]
+    reasons += [f"the host has no {name}" for name in effect.guest]
     reasons += [f"{name} limited" for name in effect.limited]
     reasons += [f"asks for {name!r}, which nobody knows" for name in effect.unknown]
     return ", ".join(reasons)
@@ -120,4 +147,5 @@ def _hanging(action: str, reason: str) -> RenderableType:
 def _summary_style(report: DoctorReport) -> str:
     if not report.usable:
         return "bold red"
-    return "bold yellow" if report.affected else "bold green"
+    troubled = any(not effect.can_run or effect.limited for effect in report.affected)
+    return "bold yellow" if troubled else "bold green"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from testbed.doctor import rights
 from testbed.doctor.capability import Capability, Fact, Kind, State
+from testbed.doctor.clocks import find_clocks
 from testbed.doctor.effects import Effect, Remedy, Scenario, by_name, effects_on, remedies
 from testbed.doctor.facts import Machine, read_machine
 from testbed.doctor.kernel_features import find_features
-from testbed.doctor.programs import find_programs
+from testbed.doctor.kernels import (
+    IMPOSSIBLE,
+    GuestState,
+    KernelRow,
+    compare,
+    find_guest,
+    in_guest,
+)
+from testbed.doctor.programs import find_others, find_programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,9 @@ class Probes:
     machine: Callable[[], Machine] = read_machine
     rights: Callable[[], rights.Results] = rights.try_out
     kernel: Callable[[], tuple[Capability, ...]] = find_features
+    clocks: Callable[[], tuple[Capability, ...]] = find_clocks
     programs: Callable[[], tuple[Capability, ...]] = find_programs
+    guest: Callable[[], GuestState] = find_guest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +42,28 @@ class DoctorReport:
     facts: tuple[Fact, ...]
     capabilities: tuple[Capability, ...]
     effects: tuple[Effect, ...] = ()
+    guest: GuestState = field(default_factory=lambda: GuestState(IMPOSSIBLE, "not looked for"))
 
     @property
     def usable(self) -> bool:
-        """Can any lab run here?"""
+        """Can any lab run here, be it in a guest?"""
+        return self.host_usable or self.guest.possible
+
+    @property
+    def host_usable(self) -> bool:
+        """Can any lab run under the host's kernel?"""
         capability = self.find(rights.NAMESPACES)
         return capability is not None and capability.present
 
     @property
+    def kernels(self) -> tuple[KernelRow, ...]:
+        """Host and guest side by side."""
+        return compare(self.capabilities, self.guest)
+
+    @property
     def affected(self) -> tuple[Effect, ...]:
-        """The scenarios that cannot run, or not in full."""
-        return tuple(e for e in self.effects if e.missing or e.limited or e.unknown)
+        """The scenarios that cannot run, not in full, or only in a guest."""
+        return tuple(e for e in self.effects if e.missing or e.limited or e.unknown or e.guest)
 
     def find(self, name: str) -> Capability | None:
         """The capability of that name."""
@@ -53,7 +75,7 @@ class DoctorReport:
     def remedies(self) -> tuple[Remedy, ...]:
         """What to do: for the scenarios affected, or for everything where none were given."""
         # Without namespaces nothing of the kernel could be tried, so nothing is known to lack.
-        known = [c for c in self.capabilities if self.usable or c.kind is not Kind.KERNEL]
+        known = [c for c in self.capabilities if self.host_usable or c.kind is not Kind.KERNEL]
         if not self.effects:
             return remedies(known)
         wanted = [name for effect in self.affected for name in (*effect.missing, *effect.limited)]
@@ -70,7 +92,9 @@ class DoctorReport:
             total = len(self.capabilities)
             return f"Labs can run here; {lacking} of {total} capabilities are not there in full."
         running = sum(effect.can_run for effect in self.effects)
-        return f"{running} of {len(self.effects)} scenarios can run here."
+        away = sum(bool(effect.guest) and effect.can_run for effect in self.effects)
+        where = f", {away} of them in a guest" if away else ""
+        return f"{running} of {len(self.effects)} scenarios can run here{where}."
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for ``--json``."""
@@ -79,6 +103,8 @@ class DoctorReport:
             "summary": self.summary(),
             "facts": {fact.name: fact.value for fact in self.facts},
             "capabilities": [asdict(capability) for capability in self.capabilities],
+            "guest_kernel": asdict(self.guest),
+            "kernels": [asdict(row) for row in self.kernels],
             "scenarios": [asdict(e) | {"can_run": e.can_run} for e in self.effects],
             "remedies": [asdict(remedy) for remedy in self.remedies()],
         }
@@ -90,12 +116,23 @@ def examine(scenarios: Iterable[Scenario] = (), *, probes: Probes | None = None)
     ``scenarios`` are pairs of a scenario's name and the names of what it needs.  Changes nothing:
     what must be tried is tried in namespaces that end with the attempt.
     """
-    sources = probes or Probes()
+    sources, scenarios = probes or Probes(), tuple(scenarios)
     machine = sources.machine()
     # What this user may do comes first: where the kernel's own probe speaks of the same thing
     # (tun, overlayfs), it is shown once.
     found = by_name(
-        (*rights.judge(machine, sources.rights()), *sources.kernel(), *sources.programs())
+        (
+            *rights.judge(machine, sources.rights()),
+            *sources.kernel(),
+            *sources.clocks(),
+            *sources.programs(),
+            *find_others(need for _, needs in scenarios for need in needs),
+        )
     )
-    capabilities = tuple(found.values())
-    return DoctorReport(machine.facts(), capabilities, effects_on(scenarios, capabilities))
+    capabilities, guest = tuple(found.values()), sources.guest()
+    effects = effects_on(scenarios, capabilities, in_guest if guest.possible else _nothing)
+    return DoctorReport(machine.facts(), capabilities, effects, guest)
+
+
+def _nothing(_capability: Capability) -> bool:
+    return False

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from testbed.doctor.programs import PROGRAMS
+from testbed.doctor.clocks import PURPOSES, THROUGHPUT, VIRTUAL_TIME
+from testbed.doctor.programs import PREFIX, PROGRAMS
 from testbed.errors import TestbedError
 from testbed.kernel.clocksource import time_is_virtual
 from testbed.kernel.namespaces import find_program
@@ -16,21 +17,11 @@ from testbed.model.checks.suggest import nearest
 from testbed.model.topology import Topology
 from testbed.plan.planner import make_plan
 
-VIRTUAL_TIME = "virtual-time"
-THROUGHPUT = "throughput"
 ROOT = "root"
-CLOCK_NEEDS: dict[str, str] = {
-    VIRTUAL_TIME: "hours of protocol time in seconds",
-    THROUGHPUT: "figures of speed: computing has to take time",
-}
-"""What depends on the clock alone, and what it is for."""
-
-PROGRAM = "program:"
-"""``program:NAME`` is a program that the doctor's list does not have."""
 
 FEATURE_NAMES = frozenset(feature.name for feature in FEATURES)
 PROGRAM_NAMES = frozenset(program.name for program in PROGRAMS)
-KNOWN = FEATURE_NAMES | PROGRAM_NAMES | CLOCK_NEEDS.keys() | {ROOT}
+KNOWN = FEATURE_NAMES | PROGRAM_NAMES | PURPOSES.keys() | {ROOT}
 
 MEANINGLESS = "computing takes no virtual time, so throughput measured in it would mean nothing"
 
@@ -45,7 +36,7 @@ class Need:
 
 def is_program(name: str) -> bool:
     """Is it a program?  Those are the same under every kernel of this machine."""
-    return name in PROGRAM_NAMES or name.startswith(PROGRAM)
+    return name in PROGRAM_NAMES or name.startswith(PREFIX)
 
 
 def needs_of_topology(topology: Topology) -> Iterator[Need]:
@@ -72,14 +63,14 @@ def check_needs(needs: Iterable[Need]) -> None:
     names = set()
     for need in needs:
         names.add(need.name)
-        if need.name in KNOWN or (need.name.startswith(PROGRAM) and need.name != PROGRAM):
+        if need.name in KNOWN or (need.name.startswith(PREFIX) and need.name != PREFIX):
             continue
         near = " or ".join(f'"{name}"' for name in nearest(need.name, sorted(KNOWN)))
         meant = f"did you mean {near}?  " if near else ""
         raise TestbedError(
             f"nobody knows the need {need.name!r}",
             where=need.place,
-            hint=f'{meant}testbed doctor lists them; any other program is "{PROGRAM}NAME"',
+            hint=f'{meant}testbed doctor lists them; any other program is "{PREFIX}NAME"',
         )
     if {VIRTUAL_TIME, THROUGHPUT} <= names:
         place = next((need.place for need in needs if need.name == THROUGHPUT), None)
@@ -104,8 +95,8 @@ def missing(name: str) -> str | None:
         return MEANINGLESS if time_is_virtual() else None
     if name == ROOT:
         return None if os.geteuid() == 0 else "run as an ordinary user: no root"
-    if find_program(name.removeprefix(PROGRAM)) is None:
-        program = name.removeprefix(PROGRAM)
+    if find_program(name.removeprefix(PREFIX)) is None:
+        program = name.removeprefix(PREFIX)
         return f"the program {program!r} is not installed (see testbed doctor)"
     return None
 

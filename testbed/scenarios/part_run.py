@@ -18,7 +18,7 @@ from testbed.scenarios.inside_paths import Translator
 from testbed.scenarios.part_file import PartReader
 from testbed.scenarios.parts import Part
 from testbed.scenarios.placement import Placement
-from testbed.scenarios.session import INTERRUPTED, Scenario
+from testbed.scenarios.session import Scenario
 
 ERRORS_FILE = "stderr.txt"
 _LAST_LINES = 8
@@ -74,8 +74,7 @@ class PartRun:
     def end(self, ended: Ended, *, interrupted: bool = False) -> None:
         """The guest is off.
 
-        What it did not come to is an error, unless it was told to stop before: then only a scenario
-        that was running is one.
+        What it did not come to is an error, unless it was told to stop before.
         """
         self.read()
         if self._errors:
@@ -85,8 +84,10 @@ class PartRun:
             seal(self.folder)
         stopped = interrupted or self._session.shouldfail or self._session.shouldstop
         for identity in list(self._open):
-            if identity in self._started or not stopped:
-                self._break(identity, self._why(ended, identity))
+            if not stopped:
+                self._break(identity, self._why(ended))
+            elif identity in self._started and is_scenario(self._items[identity]):
+                self._run.scenario_of(self._items[identity])  # it has begun, and will not end
 
     def fail(self, error: TestbedError) -> None:
         """There is no guest for this part."""
@@ -94,15 +95,13 @@ class PartRun:
         for identity in list(self._open):
             self._break(identity, text)
 
-    def _why(self, ended: Ended, identity: str) -> str:
+    def _why(self, ended: Ended) -> str:
         if isinstance(ended.error, TestbedError):
             what = _words(ended.error)
         elif ended.error is not None:
             what = f"{type(ended.error).__name__}: {ended.error}"
         elif self._trouble:
             return "\n".join(self._trouble)
-        elif identity in self._started:
-            what = INTERRUPTED
         else:
             what = "the guest has ended without having run it"
         last = self._errors.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from testbed.doctor.clocks import THROUGHPUT, VIRTUAL_TIME
 from testbed.scenarios.choice import AUTO, GUEST, HOST, REAL, VIRTUAL, Choice
-from testbed.scenarios.needs import MEANINGLESS, THROUGHPUT, VIRTUAL_TIME, is_program
+from testbed.scenarios.needs import MEANINGLESS, is_program
 
 
 @dataclass(frozen=True, slots=True)

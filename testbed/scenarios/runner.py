@@ -13,12 +13,13 @@ import pytest
 from rich.console import Console
 
 from testbed.errors import TestbedError
+from testbed.guest.availability import no_guest_here
 from testbed.model.discover import list_topologies
 from testbed.runs import FOLDER_VARIABLE, VARIABLE, new_run_folder
 from testbed.scenarios.choice import Choice
 from testbed.scenarios.live import LiveTable
 from testbed.scenarios.part_writer import PartWriter
-from testbed.scenarios.sharing import Sharing, no_guest_here
+from testbed.scenarios.sharing import Sharing
 
 INTERRUPTED = 130
 """The status after Ctrl-C, as shells have it (128 + SIGINT)."""

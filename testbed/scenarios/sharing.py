@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.guest.errors import GuestKernelError
 from testbed.guest.kernel_build import ensure_kernel
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.pytest_plugin import is_scenario, run_of
@@ -88,7 +87,7 @@ class Sharing:
             if placement.refused:
                 item.stash[REFUSED] = placement.refused
             if placement.refused or placement.kernel == HOST:
-                self._mark(item, placement)
+                item.user_properties += placement.properties
                 here.append(item)
             else:
                 away.append((item, placement))
@@ -115,11 +114,14 @@ class Sharing:
             self._run_parts(session)
         return done
 
-    def _mark(self, item: pytest.Item, placement: Placement) -> None:
-        """Where and why, for junit.xml and the report."""
-        item.user_properties += placement.properties
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Where and why, for the report."""
         if is_scenario(item):
-            scenario = run_of(item.config).scenario_of(item)
+            scenario, placement = (
+                run_of(item.config).scenario_of(item),
+                self.placements[item.nodeid],
+            )
             scenario.machine, scenario.placed = placement.machine, placement.why
 
     def _run_parts(self, session: pytest.Session) -> None:
@@ -191,25 +193,3 @@ def _drain(team: GuestTeam, runs: dict[str, PartRun]) -> None:
 def _note_kernel(config: pytest.Config, kernel: GuestKernel) -> None:
     text = f"guest kernel: Linux {kernel.manifest.release}, key {kernel.key}"
     run_of(config).notes.append(text)
-
-
-def no_guest_here() -> str | None:
-    """Why this machine can have no guest at all, or None.
-
-    A kernel that is damaged, or that does not build, is no such reason: it is an error.
-    """
-    from testbed.guest import kernel_cache
-    from testbed.guest.kernel_build import Wanted
-    from testbed.guest.kernel_key import check_tools
-    from testbed.guest.link import DEVICE
-
-    if Path(DEVICE).exists():
-        return "this is a guest already"
-    try:
-        cache_folder = kernel_cache.cache_folder()
-        wanted = Wanted.here(cache_folder)
-        if not (cache_folder / str(wanted.key)).is_dir():
-            check_tools()
-    except GuestKernelError as error:
-        return f"{error.what} ({error.hint})" if error.hint else error.what
-    return None

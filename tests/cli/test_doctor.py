@@ -21,9 +21,9 @@ _TESTS = """
 import pytest
 pytestmark = pytest.mark.needs("netem")
 @pytest.mark.needs("curl", "netem")
-def test_two(): raise AssertionError("it must not be run")
+def test_two(lab): raise AssertionError("it must not be run")
 @pytest.mark.parametrize("n", [1, 2])
-def test_each(n): pass
+def test_each(lab, n): pass
 """
 
 

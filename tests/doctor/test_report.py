@@ -11,6 +11,7 @@ from rich.console import Console
 
 from testbed.doctor import Capability, DoctorReport, Kind, Probes, State, examine, render
 from testbed.doctor.effects import Scenario, by_name, remedies
+from testbed.doctor.kernels import IMPOSSIBLE, GuestState
 from testbed.doctor.programs import INSTALL
 from tests.doctor.test_facts import PLAIN
 from tests.doctor.test_rights import ALL_WELL
@@ -39,6 +40,7 @@ PROGRAMS = (
     _capability("nginx", Kind.PROGRAM, State.NO, INSTALL + "nginx"),
     _capability("ping", Kind.PROGRAM, State.LIMITED, INSTALL + "iputils-ping"),
 )
+NO_GUEST = GuestState(IMPOSSIBLE, "needs gcc")
 SCENARIOS: tuple[Scenario, ...] = (
     ("runs", ("tun", "curl")),
     ("delay", ("netem", "curl")),
@@ -49,13 +51,17 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 def _examine(
-    scenarios: tuple[Scenario, ...] = (), rights: dict[str, str] | None = None
+    scenarios: tuple[Scenario, ...] = (),
+    rights: dict[str, str] | None = None,
+    guest: GuestState = NO_GUEST,
 ) -> DoctorReport:
     probes = Probes(
         machine=lambda: PLAIN,
         rights=lambda: ALL_WELL if rights is None else rights,
         kernel=lambda: KERNEL,
+        clocks=lambda: (),
         programs=lambda: PROGRAMS,
+        guest=lambda: guest,
     )
     return examine(scenarios, probes=probes)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.doctor.clocks import THROUGHPUT, VIRTUAL_TIME
 from testbed.scenarios.choice import Choice
-from testbed.scenarios.needs import FEATURE_NAMES, THROUGHPUT, VIRTUAL_TIME
+from testbed.scenarios.needs import FEATURE_NAMES
 from testbed.scenarios.placement import Group, Kernels, Placement, groups, place
 
 _ABSENT = {
