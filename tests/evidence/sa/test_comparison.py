@@ -29,8 +29,8 @@ from testbed.scenarios.evidence import Evidence
 from tests.evidence.reports import example
 from tests.evidence.sa.synthetic import LOCAL, PEER, A, C, Life, day, records_of, truths
 
-DATA = Path(__file__).parent / "data"
-TABLE = (DATA / "seed004_intervals.csv").read_text(encoding="utf-8")
+DATA = Path(__file__).parents[3] / "topologies" / "azure_rekey"
+TABLE = (DATA / "rekey_intervals.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("log", "count"), [("A", 15), ("B", 12), ("C", 12)])

@@ -18,7 +18,7 @@ from testbed.evidence.sa.side_by_side import side_by_side
 from tests.evidence.sa.synthetic import LOCAL, PEER, A, C, Life, records_of, truths
 
 # The logs as printed in seed 004 (compnet.jp, 2017-07-19); ``:`` stands for lines left out there.
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[3] / "topologies" / "azure_rekey"
 LOGS = ("a", "b", "c")
 
 
@@ -67,7 +67,7 @@ def test_with_our_numbers_everything_else_is_the_same(log: str) -> None:
 @pytest.mark.parametrize("log", LOGS)
 def test_the_intervals_are_those_worked_out_by_hand(log: str) -> None:
     """Against a table that was made of the same logs by other means."""
-    with (DATA / "seed004_intervals.csv").open(encoding="utf-8") as file:
+    with (DATA / "rekey_intervals.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["log"] == log.upper()]
     for sort in ("IKE", "CHILD"):
         sas = _history(log).of_sort("IKE" if sort == "IKE" else "CHILD")
