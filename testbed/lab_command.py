@@ -234,6 +234,17 @@ def start_command(
     return RunningCommand(channel, node, tuple(command), (stdin_write, out_read, err_read))
 
 
+def _working_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  # the text, not a Path
+    except FileNotFoundError as error:
+        raise LabError(
+            "the folder you are in has been removed, and commands in a lab start where you are",
+            where=os.environ.get("PWD"),
+            hint="change to another folder first: cd",
+        ) from error
+
+
 def request_command(
     lab: str,
     node: str,
@@ -251,7 +262,7 @@ def request_command(
             "node": node,
             "command": list(command),
             "environment": dict(environment or {}),
-            "folder": str(os.getcwd()),  # noqa: PTH109  # the text, not a Path
+            "folder": _working_folder(),
             "terminal": terminal,
         }
         channel.send(message, descriptors)

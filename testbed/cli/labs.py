@@ -27,7 +27,14 @@ from testbed.cli.output import (
     say_json,
     tell,
 )
-from testbed.errors import LabError, LabNotFoundError, TestbedError
+from testbed.errors import (
+    LabError,
+    LabExistsError,
+    LabNotFoundError,
+    MissingFeatureError,
+    TestbedError,
+    TopologyError,
+)
 
 if TYPE_CHECKING:
     from testbed.guest.machine import Machine
@@ -137,7 +144,11 @@ def _bring_up(
     try:
         with Progress(f"bringing up {name}") as progress:
             if machine is None:
-                return Lab.up(model, name=name, attached=attached, progress=progress)
+                try:
+                    return Lab.up(model, name=name, attached=attached, progress=progress)
+                except TestbedError as error:
+                    _blame_what_is_missing(model, error)
+                    raise
             from testbed.guest.interactive.bring_up import up_in_guest
 
             return up_in_guest(model, machine, name=name, attached=attached, progress=progress)
@@ -146,6 +157,29 @@ def _bring_up(
             _await_gone(name)
         tell(f"interrupted: nothing of {name} is running")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _blame_what_is_missing(model: Model, error: TestbedError) -> None:
+    """A lab did not come up: is it because this machine lacks what the topology needs?
+
+    It is asked only now: trying out the kernel takes longer than bringing up a lab.
+
+    Raises:
+        MissingFeatureError: that is so.
+    """
+    from testbed.scenarios.needs import missing, needs_of_topology
+
+    if isinstance(error, LabExistsError | TopologyError):
+        return
+    for need in needs_of_topology(model):
+        why = missing(need.name)
+        if why is not None:
+            raise MissingFeatureError(
+                f"{why}; the lab needs it, and did not come up ({error.what})",
+                where=need.place,
+                hint="testbed doctor says what would provide it; testbed up --kernel guest may "
+                "have it",
+            ) from error
 
 
 def _bury(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import typer
 from testbed.cli import clocks, talk
 from testbed.cli.arguments import LABS, Json, OptionalLab
 from testbed.cli.output import bad, bold, count, duration, facts, faint, good, say, say_json, table
+from testbed.cli.scenario_count import count_scenarios
 from testbed.errors import TestbedError
 
-_TEST = re.compile(r"^(?:async )?def test_", re.MULTILINE)
 _STATES = {"ready": good, "starting": faint, "stopped": faint}
 
 
@@ -46,7 +45,7 @@ def list_(as_json: Json = False) -> None:
             "name": one.name,
             "title": one.title,
             "path": str(one.path),
-            "scenarios": _scenarios(one.path),
+            **_scenarios(one.path),
             "up": up.pop((one.name, one.title), []),
             "error": None if one.error is None else str(one.error),
         }
@@ -61,7 +60,7 @@ def list_(as_json: Json = False) -> None:
         return
     if topologies:
         rows = [
-            (one["name"], ", ".join(one["up"]) or "-", one["scenarios"] or "-", _title(one))
+            (one["name"], ", ".join(one["up"]) or "-", _number(one), _title(one))
             for one in topologies
         ]
         say(table(("NAME", "UP AS", "SCENARIOS", "TITLE"), rows))
@@ -82,12 +81,17 @@ def _title(topology: Mapping[str, Any]) -> str:
     return str(topology["title"])
 
 
-def _scenarios(path: Path) -> int:
-    """How many tests lie in the topology's own folder."""
-    if path.stem != "topology":
-        return 0  # a single file among others: the tests beside it are not its own
-    files = path.parent.glob("test_*.py")
-    return sum(len(_TEST.findall(file.read_text(encoding="utf-8"))) for file in files)
+def _scenarios(path: Path) -> dict[str, Any]:
+    """How many scenarios lie in the topology's own folder, and whether that is exact."""
+    if path.stem != "topology":  # a single file among others: the tests beside it are not its own
+        return {"scenarios": 0, "scenarios_exact": True}
+    number, exact = count_scenarios(sorted(path.parent.glob("test_*.py")))
+    return {"scenarios": number, "scenarios_exact": exact}
+
+
+def _number(topology: Mapping[str, Any]) -> str:
+    more = "" if topology["scenarios_exact"] else "+"
+    return f"{topology['scenarios']}{more}" if topology["scenarios"] else "-"
 
 
 def status(lab: OptionalLab = None, as_json: Json = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -70,6 +71,9 @@ class Captures:
         expression: str | None,
     ) -> int:
         """Start a capture into ``file`` (in the run folder), or into the descriptor ``output``.
+
+        Only interfaces that are there now are captured; one that comes later (a tunnel that a
+        service makes anew) takes a capture of its own.
 
         Raises:
             LabError: no such interface, or the file cannot be written.
@@ -150,7 +154,11 @@ class Captures:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise LabError(
-                f"cannot write the capture: {error.strerror}", where=str(path)
+                f"cannot write the capture: {error.strerror}",
+                where=str(path),
+                hint="free some space there; testbed capture -w FILE writes elsewhere"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT)
+                else "see to it that the run folder is there and can be written",
             ) from error
 
     def _fork(

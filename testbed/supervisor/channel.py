@@ -23,6 +23,8 @@ from testbed.errors import LabError, LabExistsError, LabNotFoundError
 _PREFIX = "testbed-lab"
 _MAX_MESSAGE = 160 * 1024
 _MAX_DESCRIPTORS = 16
+_IN_MEMORY = "in memory"
+_MAX_IN_MEMORY = 256 * 1024 * 1024
 
 
 _FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
@@ -93,7 +95,22 @@ class Channel:
         """
         data = json.dumps(message).encode()  # ASCII: arguments may hold bytes that are no text
         if len(data) > _MAX_MESSAGE:
-            raise LabError(f"a message of {len(data)} bytes is too long for the lab's channel")
+            self._send_in_memory(data, descriptors)
+            return
+        self._send_bytes(data, descriptors)
+
+    def _send_in_memory(self, data: bytes, descriptors: tuple[int, ...]) -> None:
+        """What no packet of a socket holds goes over as a file in memory."""
+        memory = os.memfd_create("message", os.MFD_CLOEXEC)
+        try:
+            with open(memory, "wb", closefd=False) as file:  # a descriptor
+                file.write(data)
+            head = json.dumps({_IN_MEMORY: len(data)}).encode()
+            self._send_bytes(head, (memory, *descriptors))
+        finally:
+            os.close(memory)
+
+    def _send_bytes(self, data: bytes, descriptors: tuple[int, ...]) -> None:
         try:
             if descriptors:
                 socket.send_fds(self._socket, [data], descriptors)
@@ -118,9 +135,12 @@ class Channel:
             raise ChannelClosedError("the lab's channel is closed")
         try:
             message = json.loads(data)
+            if isinstance(message, dict) and _IN_MEMORY in message and descriptors:
+                memory, descriptors = descriptors[0], descriptors[1:]
+                message = json.loads(_from_memory(memory, int(message[_IN_MEMORY])))
             if not isinstance(message, dict):
                 raise TypeError("it is not an object")
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError, OSError) as error:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise LabError(f"a message on the lab's channel makes no sense: {error}") from error
@@ -178,6 +198,22 @@ class Channel:
         data = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         pid, uid, _ = struct.unpack("3i", data)
         return int(pid), int(uid)
+
+
+def _from_memory(memory: int, size: int) -> bytes:
+    """The bytes of a message that came as a file; the descriptor is closed.
+
+    Raises:
+        ValueError: it is too long or cut off.
+        OSError: it is no file.
+    """
+    try:
+        data = os.pread(memory, size, 0) if 0 <= size <= _MAX_IN_MEMORY else b""
+    finally:
+        os.close(memory)
+    if len(data) != size:
+        raise ValueError("a long message is cut off")
+    return data
 
 
 def exists_already(lab: str) -> LabExistsError:

@@ -104,3 +104,50 @@ def test_a_channel_that_is_closed_says_so(up: Up) -> None:
     with pytest.raises((ChannelClosedError, LabError)):
         channel.send({"do": "status"})
         channel.receive()
+
+
+def test_a_message_of_any_size_goes_over(up: Up) -> None:
+    """The state of a lab of thousands of nodes is larger than what one packet of a socket holds."""
+    long = {"text": "x" * 5_000_000}
+    ours, theirs = Channel.pair()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # a descriptor
+        ours.send(long, (nothing.fileno(),))
+        message, descriptors = theirs.receive()
+    assert message == long
+    assert [str(Path(f"/proc/self/fd/{one}").readlink()) for one in descriptors] == [os.devnull]
+    for one in descriptors:
+        os.close(one)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    ours.close()
+    theirs.close()
+    lab = up(two_hosts())
+    assert lab.run("alice", ["true"], environment={"LONG": "x" * 100_000}).ok
+
+
+@pytest.mark.parametrize("size", [-1, 10, 10**12])
+def test_a_long_message_that_is_not_there_is_answered(up: Up, size: int) -> None:
+    lab = up(two_hosts())
+    before = _descriptors(lab)
+    memory = os.memfd_create("short")
+    with _raw(lab) as sock:
+        socket.send_fds(sock, [json.dumps({"in memory": size}).encode()], [memory])
+        assert b"makes no sense" in sock.recv(65536)
+        sock.send(json.dumps({"in memory": size}).encode())
+        assert b'"error"' in sock.recv(65536)
+    os.close(memory)
+    wait_until(lambda: _descriptors(lab) <= before, "the descriptors to be closed")
+
+
+def test_a_command_from_a_folder_that_is_gone(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = up(two_hosts())
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(LabError, match="has been removed") as caught:
+        lab.run("alice", ["true"])
+    assert "cd" in (caught.value.hint or "")
+    monkeypatch.undo()

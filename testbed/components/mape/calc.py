@@ -69,8 +69,15 @@ def parse_prefix(text: str) -> IPv6Network:
         PrefixError: it is not an IPv6 prefix, or has bits set behind its length.
     """
     if "/" not in text:
+        try:
+            address = IPv6Address(text)
+        except ValueError:
+            what, example = f"{text!r} is not an IPv6 prefix", "240b:10:1:4700::/56"
+        else:
+            what, example = f"{text!r} has no prefix length", f"{address}/56"
         raise PrefixError(
-            f"{text!r} has no prefix length", hint="write it as ADDRESS/LENGTH, for example ::/56"
+            what,
+            hint=f"write the prefix that was delegated as ADDRESS/LENGTH, for example {example}",
         )
     try:
         return IPv6Network(text)

@@ -119,6 +119,7 @@ def as_json(parameters: MapParameters) -> dict[str, Any]:
         "psid_len": parameters.psid_len,
         "ports": [[first, last] for first, last in parameters.ports.ranges()],
         "ce_ipv6": str(parameters.ce_ipv6),
+        "iid": str(parameters.iid),
         "br": None if parameters.br is None else str(parameters.br),
         "rule": rule_to_mapping(parameters.rule),
     }
