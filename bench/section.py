@@ -72,17 +72,19 @@ def section_json(section: Section) -> dict[str, Any]:
 
 def markdown(title: str, head: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole report."""
-    parts = [f"# {title}", *head]
-    for section in sections:
-        parts += [f"## {section.title}", section.about]
-        if section.table:
-            parts.append(_table(section.table))
-        parts += [f"**Not measured:** {text}" for text in section.skipped]
-        if section.targets:
-            rows = [(target.what, target.measured, _verdict(target)) for target in section.targets]
-            parts.append(_table([("target", "measured", ""), *rows]))
-        parts += section.notes
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([f"# {title}", *head, *(section_markdown(one) for one in sections)]) + "\n"
+
+
+def section_markdown(section: Section, *remarks: str) -> str:
+    """One section of the report, with remarks below its heading."""
+    parts = [f"## {section.title}", *remarks, section.about]
+    if section.table:
+        parts.append(_table(section.table))
+    parts += [f"**Not measured:** {text}" for text in section.skipped]
+    if section.targets:
+        rows = [(target.what, target.measured, _verdict(target)) for target in section.targets]
+        parts.append(_table([("target", "measured", ""), *rows]))
+    return "\n\n".join([*parts, *section.notes])
 
 
 def _verdict(target: Target) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,20 +55,21 @@ def counting() -> Iterator[Counts]:
         "dropped events: 0\n" not in statistics
     ):
         raise TestbedError("more happened than the kernel could keep: count for a shorter time")
-    found.update(_count())
+    with (_TRACING / "trace").open(encoding="utf-8", errors="replace") as trace:
+        found.update(count(trace))
 
 
-def _count() -> Counts:
+def count(trace: Iterable[str]) -> Counts:
+    """How often each timer, work and process is in a trace's lines, the most frequent first."""
     by_event = {path.partition("/")[2]: (kind, what) for kind, (path, what) in _EVENTS.items()}
     counters: dict[str, Counter[str]] = {kind: Counter() for kind in _EVENTS}
-    with (_TRACING / "trace").open(encoding="utf-8", errors="replace") as trace:
-        for text in trace:
-            line = _LINE.search(text)
-            if line is None or line[1] not in by_event:
-                continue
-            kind, what = by_event[line[1]]
-            if named := what.search(line[2]):
-                counters[kind][named[1]] += 1
+    for text in trace:
+        line = _LINE.search(text)
+        if line is None or line[1] not in by_event:
+            continue
+        kind, what = by_event[line[1]]
+        if named := what.search(line[2]):
+            counters[kind][named[1]] += 1
     return {kind: dict(counter.most_common()) for kind, counter in counters.items()}
 
 
