@@ -9,10 +9,11 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from testbed.explore.perturbation import Perturbation
 from testbed.explore.shrink import Shrunk, shrink
-from testbed.explore.trial import StoppedError, Trial, Tries
+from testbed.explore.trial import StoppedError, Trial
 
 SEEDS_FILE = "seeds.jsonl"
 """In the search's folder: a line for every seed that was tried, as it was tried."""
@@ -43,6 +44,16 @@ class Result:
     interrupted: bool = False
 
 
+class Runs(Protocol):
+    """What runs a seed (see :class:`testbed.explore.trial.Tries`)."""
+
+    def run(self, seed: int, perturbation: Perturbation, folder: Path) -> Trial:
+        """Try a seed; the run's files go into the folder."""
+
+    def stop(self) -> None:
+        """End what runs, and begin nothing."""
+
+
 class Search:
     """A search over seeds.
 
@@ -53,7 +64,7 @@ class Search:
         jobs: guests at a time.
     """
 
-    def __init__(self, tries: Tries, draw: Draw, folder: Path, jobs: int) -> None:
+    def __init__(self, tries: Runs, draw: Draw, folder: Path, jobs: int) -> None:
         self._tries, self._draw, self._folder, self._jobs = tries, draw, folder, jobs
         self._lock = threading.Lock()
         self._ending = False
@@ -113,7 +124,7 @@ class Search:
 
 
 def make_least(
-    tries: Tries, trial: Trial, *, limit: int, say: Callable[[str], None]
+    tries: Runs, trial: Trial, *, limit: int, say: Callable[[str], None]
 ) -> tuple[Shrunk, Trial]:
     """Shrink a failing seed's perturbation; what failed must fail again.
 
