@@ -14,7 +14,7 @@ help: ## list the targets (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo '  ARGS="..." is handed on to the program, e.g.: make test ARGS="-k mape -x"'
 
-test-topology: setup ## build every topology, send traffic through it, judge it, leave a report
+test-topology: setup-guest ## build every topology, send traffic through it, judge it, leave a report
 	@$(BIN)/testbed test $(ARGS)
 
 test: setup-guest ## the tests of the testbed itself (builds the guest kernel the first time)
