@@ -18,26 +18,19 @@ from pathlib import Path
 from typing import NoReturn
 
 from testbed.components.notify import notify
-from testbed.errors import TestbedError
 from testbed.events import Emitter
 from testbed.peers.ike import IkePeer, PeerConfigError, peer_from_json
 from testbed.peers.strongswan import config
 from testbed.peers.strongswan.control import Control, ControlClosedError
 from testbed.peers.strongswan.log_lines import Line, is_noise, read_line
 from testbed.peers.strongswan.messages import Section
+from testbed.peers.strongswan.process import CharonError, charon, connect
 from testbed.peers.strongswan.watch import SaWatch
 
-CHARON = "/usr/sbin/charon-systemd"
 HOME = Path("/run/testbed-ike")
-_PATIENCE_S = 10.0
-_LOOK_EVERY_S = 0.01
 _QUIET_MS = 20
 _CHUNK = 1 << 16
 _EVENTS = ("ike-updown", "ike-rekey", "child-updown", "child-rekey")
-
-
-class CharonError(TestbedError):
-    """charon cannot be started, or ended by itself."""
 
 
 def run(path: Path, emitter: Emitter) -> None:
@@ -60,8 +53,8 @@ def run(path: Path, emitter: Emitter) -> None:
     os.mkfifo(log, 0o600)
     with (
         _opened(log) as lines,
-        _charon(peer, log) as charon,
-        _connect(charon) as control,
+        charon(peer, HOME, log) as process,
+        connect(process, HOME) as control,
     ):
         control.listen(*_EVENTS)
         control.ask("load-shared", config.shared_key(peer, key))
@@ -73,7 +66,7 @@ def run(path: Path, emitter: Emitter) -> None:
         try:
             _watch(SaWatch(peer.peer_node), control, lines, emitter)
         except ControlClosedError:
-            raise CharonError(f"charon ended by itself (status {charon.wait()})") from None
+            raise CharonError(f"charon ended by itself (status {process.wait()})") from None
 
 
 def _watch(watch: SaWatch, control: Control, lines: int, emitter: Emitter) -> None:
@@ -129,6 +122,8 @@ def _read_key(path: Path) -> str:
 
 
 def _make_tunnel(peer: IkePeer) -> None:
+    if Path("/sys/class/net", peer.tunnel.interface).exists():  # we were here before
+        subprocess.run(["ip", "link", "delete", peer.tunnel.interface], check=True)
     done = subprocess.run(
         ["ip", "-batch", "-"],
         input=config.tunnel_commands(peer),
@@ -142,42 +137,3 @@ def _make_tunnel(peer: IkePeer) -> None:
             where=peer.tunnel.interface,
             hint="the kernel needs XFRM interfaces; the guest kernel has them",
         )
-
-
-@contextmanager
-def _charon(peer: IkePeer, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    settings = HOME / "strongswan.conf"
-    settings.write_text(
-        config.strongswan_text(peer, vici=str(HOME / "vici"), log=str(log)), encoding="utf-8"
-    )
-    environment = {"PATH": os.environ.get("PATH", ""), "STRONGSWAN_CONF": str(settings)}
-    try:
-        charon = subprocess.Popen([CHARON], env=environment, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        raise CharonError(
-            f"cannot start charon: {error.strerror}",
-            where=CHARON,
-            hint="it comes with Debian's package charon-systemd",
-        ) from error
-    try:
-        yield charon
-    finally:
-        charon.terminate()
-        try:
-            charon.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            charon.kill()
-            charon.wait()
-
-
-def _connect(charon: subprocess.Popen[bytes]) -> Control:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return Control(HOME / "vici")
-        except OSError as error:
-            if charon.poll() is not None:
-                raise CharonError(f"charon ended at once (status {charon.returncode})") from error
-            if time.monotonic() > deadline:
-                raise CharonError(f"charon does not listen: {error.strerror}") from error
-            time.sleep(_LOOK_EVERY_S)

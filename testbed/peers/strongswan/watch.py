@@ -182,7 +182,7 @@ class SaWatch:
 
     def _ike_deleted(self, ike: _Ike) -> IkeSaDeleted:
         why: Why | None = "replaced" if ike.replaced else "dead-peer" if ike.silent else None
-        if why is None and ike.deleter is not None:
+        if why is None and ike.deleter == "local":  # what the peer had in mind it does not tell
             why = "closed"
         exchange: Exchange | None = None if ike.deleter is None else "INFORMATIONAL"
         by: Who | None = "local" if ike.silent else ike.deleter
@@ -273,7 +273,7 @@ class SaWatch:
             if spi in (child.spis.inbound, child.spis.outbound):
                 child.deleter = child.deleter or who
 
-    def _child_deleted(self, child: _Child, why: Why) -> ChildSaDeleted:
+    def _child_deleted(self, child: _Child, why: Why | None) -> ChildSaDeleted:
         self._children.remove(child)
         return ChildSaDeleted(
             COMPONENT,
@@ -295,8 +295,13 @@ class SaWatch:
         return None
 
 
-def _why_closed(child: _Child) -> Why:
-    return "replaced" if child.replaced else "expired" if child.expired else "closed"
+def _why_closed(child: _Child) -> Why | None:
+    """Why a CHILD_SA went; if the peer decided it and it was not replaced, only the peer knows."""
+    if child.replaced:
+        return "replaced"
+    if child.deleter == "peer":
+        return None
+    return "expired" if child.expired else "closed"
 
 
 def _ike_spis(ike: Section) -> IkeSpis:
