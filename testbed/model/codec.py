@@ -8,6 +8,7 @@ gives an equal topology.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -65,6 +66,7 @@ from testbed.model.topology import (
 from testbed.model.tree import Leaf, Tree, from_plain
 from testbed.model.validate import in_order, misread, require_valid
 
+_SIMPLE = re.compile(r"[!-~]+")
 _END_HINT = 'write "node:interface 192.0.2.1/24"'
 _ROUTE_HINT = 'write "default via 192.0.2.1" or "2001:db8::/32 via fe80::1 dev wan"'
 _COMMAND_HINT = 'write ["program", "argument"]; a shell line is ["sh", "-c", "..."]'
@@ -268,6 +270,9 @@ def _read_end(leaf: Leaf, path: str, reader: Reader) -> Interface:
 
 def _format_end(end: Interface) -> str | None:
     text = format_end(end)
+    simple = _SIMPLE.fullmatch(end.name) and ":" not in end.node and "%" not in text
+    if simple and _SIMPLE.fullmatch(end.node) and (end.mac, end.impairment) == (None, None):
+        return text  # reading it back, to be sure, is what costs
     try:
         return text if parse_end(text) == end else None
     except ValueError:

@@ -30,6 +30,7 @@ _SECONDS = {
 }
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "tbit": 10**12}
 _MAX_TEXT = 64
+_WORD = re.compile(r"[^\s%]+")
 
 
 def _quantity(text: str, pattern: str, example: str) -> tuple[Decimal, str]:
@@ -197,6 +198,9 @@ def format_route(route: Route) -> str | None:
     for word, number in (("metric", route.metric), ("mtu", route.mtu)):
         words += [word, str(number)] if number is not None else []
     text = " ".join(words)
+    plain = (route.metric, route.mtu) == (None, None) and route.kind == "unicast"
+    if plain and all(value is None or _WORD.fullmatch(value) for value in (route.via, route.dev)):
+        return text  # reading it back, to be sure, is what costs
     try:
         return text if parse_route(text) == route else None
     except ValueError:
