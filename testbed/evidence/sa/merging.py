@@ -123,10 +123,12 @@ def _merged(group: _Group, last: Mapping[str, int], tolerance_ns: int) -> Sa:
         ("born_by", "established by"),
         ("replaced_by", "replaced by"),
         ("gone_by", "deleted by"),
-        ("why", "gone because"),
         ("exchange", "made in"),
     ):
         disagreements += _words_apart(views, name, words)
+    # An end that was only told of it knows no more than that it was closed.
+    knowing = tuple(one for one in views if one.why != "closed" or one.gone_by == one.node)
+    disagreements += _words_apart(knowing, "why", "gone because")
     actor = next((view for view in views if view.gone_by == view.node), None)
     return Sa(
         sort=group.sort,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from testbed.events import (
     Note,
     Record,
 )
+from testbed.events.sa_kinds import Why
 from testbed.evidence.sa import History, sa_history
 from testbed.evidence.sa.history import Spis
 from tests.evidence.sa.synthetic import (
@@ -275,18 +277,23 @@ def test_an_end_that_contradicts_itself_is_shown() -> None:
     ]
 
 
-def test_the_end_that_acted_knows_best_why() -> None:
+@pytest.mark.parametrize(
+    ("why", "differences"),
+    [
+        ("closed", ()),  # all it can know is that a Delete came
+        ("dead-peer", ("gone because dead-peer says rtx, but gone because expired says azure",)),
+    ],
+)
+def test_the_end_that_acted_knows_best_why(why: Why, differences: tuple[str, ...]) -> None:
     (sa,) = sa_history(
         [
             _told(0, _established()),
-            _told(9, ChildSaDeleted("x", PEER, ONE, "peer", "closed")),
+            _told(9, ChildSaDeleted("x", PEER, ONE, "peer", why)),
             _told(9, ChildSaDeleted("x", LOCAL, ONE.of_peer(), "local", "expired"), PEER),
         ]
     ).sas
     assert (sa.gone_by, sa.why) == (PEER, "expired")
-    assert sa.disagreements == (
-        "gone because closed says rtx, but gone because expired says azure",
-    )
+    assert sa.disagreements == differences
 
 
 def test_an_sa_made_to_replace_another_replaces_it() -> None:

@@ -207,6 +207,18 @@ def test_trouble_is_said() -> None:
     assert _texts(draw_timeline(sa_history([]), title="E"))[:2] == ["E", "No event told of an SA."]
 
 
+def test_many_losses_are_told_in_one_line() -> None:
+    times = [3600.0 + 60 * minute for minute in range(100)]
+    svg = _draw(day(A, 24, times))
+    assert (
+        "100 lost, the first 1 h (2017-07-15 10:55:33 UTC), "
+        "the last 2 h 39 min (2017-07-15 12:34:33 UTC)" in _texts(svg)
+    )
+    shapes = [element.get("class") for element in ET.fromstring(svg).iter()]
+    assert shapes.count("lost-bin") == 10
+    assert shapes.count("lost-tip") == 2  # once in the legend, once for all in a row
+
+
 def test_many_disagreements_do_not_drown_the_picture() -> None:
     lives = {**HISTORY_2016, "IKE": Life(9999, PEER)}
     late = [

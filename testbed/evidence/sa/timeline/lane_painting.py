@@ -76,9 +76,7 @@ class LanePainter:
         if not bar.is_cut:
             yield shapes.line("begin", (bar.left, y), (bar.left, y + height))
         yield from self._labels(bar, y)
-        for one in bar.sa.rekeys:
-            if one.failed is not None:
-                yield from self._failed(self.scale.x(one.time_ns), y)
+        yield from self._failures(bar, y)
         if not bar.is_open:
             yield from self._end(bar, y)
 
@@ -89,13 +87,12 @@ class LanePainter:
         return f"{bar.sa.number}  {label}", label, str(bar.sa.number)
 
     def _labels(self, bar: Bar, y: float) -> Iterator[str]:
-        density, room = self.lane.density, bar.right - bar.left - 10
-        if self._has_letter(bar):
-            room -= 2 * density.mark + 2
+        density, whole = self.lane.density, bar.right - bar.left - 10
+        room = whole - (2 * density.mark + 2) * self._has_letter(bar)
         x = bar.left + 6
         if density is Density.ROOMY:
             yield shapes.text("spi", x, y + 15, fitting(self._names(bar), Face.ADDRESS, room))
-            fate = fitting(fate_choices(bar.sa, self.scale.end_ns), Face.NOTE, room)
+            fate = fitting(fate_choices(bar.sa, self.scale.end_ns), Face.NOTE, whole)
             if fate:
                 yield shapes.text("fate", x, y + 29, fate)
         elif density is Density.TIGHT:
@@ -111,11 +108,17 @@ class LanePainter:
         own = text_width(str(bar.sa.number), Face.NOTE) if density is Density.TIGHT else 0.0
         return room >= 2 * density.mark + 2 + own + 4
 
-    def _failed(self, x: float, y: float) -> Iterator[str]:
-        height = self.lane.density.bar
-        yield shapes.line("fail", (x, y), (x, y + height))
-        if self.lane.density.mark:
-            yield shapes.text("fail-mark", x - 3, y + 11, "!", "end")
+    def _failures(self, bar: Bar, y: float) -> Iterator[str]:
+        """A line for every rekey that failed; of those close together only one says "!"."""
+        height, last = self.lane.density.bar, None
+        for one in bar.sa.rekeys:
+            if one.failed is None:
+                continue
+            x = self.scale.x(one.time_ns)
+            yield shapes.line("fail", (x, y), (x, y + height))
+            if self.lane.density.mark and (last is None or x - last > 12):
+                last = x
+                yield shapes.text("fail-mark", x - 3, y + height - 4, "!", "end")
 
     def _end(self, bar: Bar, y: float) -> Iterator[str]:
         """A line in the colour of the end that let it go, and its letter in a box."""
@@ -124,7 +127,8 @@ class LanePainter:
         size = 2 * mark - 1
         if self._has_letter(bar):
             x = bar.right - size - 2.5
-            middle = y + height / 2
+            # Above the second line of words, where there is one.
+            middle = y + (size / 2 + 3 if self.lane.density is Density.ROOMY else height / 2)
             yield shapes.rect(f"gone-mark {css}", x, middle - size / 2, size, size, 1.5)
             yield shapes.text(
                 f"letter {css}", x + size / 2, middle + 3.6, self._letter(bar.sa.gone_by), "middle"

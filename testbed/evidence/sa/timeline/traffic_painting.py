@@ -12,7 +12,7 @@ from testbed.evidence.sa_words import interval
 
 HEIGHT = 44.0
 _BIN_PX = 7.0
-_TOLD = 4
+_TOLD = 3
 
 
 def heading(stream: Stream, scale: Scale) -> tuple[str, str]:
@@ -22,11 +22,15 @@ def heading(stream: Stream, scale: Scale) -> tuple[str, str]:
     told = f"{stream.name}: {answered:,} of {stream.sent:,} answered, drawn per {interval(width)}"
     if stream.lost <= 0:
         return f"{told}; none lost", ""
-    shown = stream.lost_ns[:_TOLD]
-    times = "; ".join(moment(time, scale.zero_ns).removeprefix("at ") for time in shown)
-    more = stream.lost - len(shown)
-    rest = f" and {more:,} more" if shown and more > 0 else ""
-    return told, f"{stream.lost:,} lost" + (f": {times}{rest}" if shown else "")
+
+    def when(index: int) -> str:
+        return moment(stream.lost_ns[index], scale.zero_ns).removeprefix("at ")
+
+    if 0 < stream.lost == len(stream.lost_ns) <= _TOLD:
+        return told, f"{stream.lost} lost: " + "; ".join(map(when, range(stream.lost)))
+    if stream.lost_ns:
+        return told, f"{stream.lost:,} lost, the first {when(0)}, the last {when(-1)}"
+    return told, f"{stream.lost:,} lost"
 
 
 def paint_stream(stream: Stream, scale: Scale, top: float) -> Iterator[str]:
@@ -55,13 +59,10 @@ def paint_stream(stream: Stream, scale: Scale, top: float) -> Iterator[str]:
             yield shapes.group(
                 "lost",
                 f"{one.lost:.3g} lost from {moment(begin, scale.zero_ns).removeprefix('at ')}",
-                [
-                    shapes.rect("lost-bin", left, y, max(right - left - 0.8, 2.0), bad),
-                    shapes.path(
-                        "lost-tip",
-                        f"M{shapes.number((left + right) / 2)} {shapes.number(top - 1)}l-4 -7h8z",
-                    ),
-                ],
+                [shapes.rect("lost-bin", left, y, max(right - left - 0.8, 2.0), bad)],
             )
+            if index == 0 or bins[index - 1].lost <= 1e-9:  # once for losses in a row
+                middle = shapes.number((left + right) / 2)
+                yield shapes.path("lost-tip", f"M{middle} {shapes.number(top - 1)}l-4 -7h8z")
     yield shapes.path("answered", "".join(profile))
     yield shapes.line("base", (scale.left, bottom), (scale.right, bottom))

@@ -76,9 +76,13 @@ def lane_sums(sas: Sequence[Sa]) -> tuple[str, ...]:
             told.append(f"the old one deleted {by} within {interval(max(1.0, *times))}")
         else:
             told.append(f"the old one kept {_range(times)}, deleted {by}")
-    failed = sum(one.failed is not None for sa in sas for one in sa.rekeys)
-    if failed:
-        told.append(f"{failed} rekeys failed" if failed > 1 else "1 rekey failed")
+    answers = Counter(
+        one.failed for sa in sas for one in sa.rekeys if one.failed is not None
+    ).most_common()
+    if answers:
+        failed = sum(number for _, number in answers)
+        why = ", ".join(answer for answer, _ in answers)
+        told.append(f"{failed} rekeys failed ({why})" if failed > 1 else f"1 rekey failed ({why})")
     return tuple(told)
 
 
