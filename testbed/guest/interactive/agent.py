@@ -112,9 +112,6 @@ class Agent:
         """Let time pass or hold it, as is needed now, and deal with what comes."""
         hours = self._hours
         visits = list(self._visits.values())
-        if any(visit.is_paused for visit in visits) and hours.is_virtual:
-            self._hear(HOLD)  # nobody takes what is written: time waits for them, too
-            return
         needed = any(visit.needs_time for visit in visits)
         watched = any(visit.watches for visit in visits)
         stop_ns = hours.next_stop_ns(needed, watched)

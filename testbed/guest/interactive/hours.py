@@ -17,7 +17,8 @@ FIRST_NS = 10**6
 _LONGEST_NS = 60 * 10**9
 _GROWTH = 4
 _STEPS = 200
-"""So often progress is told of a long way."""
+_LONGEST_STEP_NS = 3600 * 10**9
+"""So often progress is told of a way, and at least after so much time."""
 
 _WATCHERS_NS = 250 * 10**6
 """So much time passes for those who capture, once nobody else needs any.  (The writer of a capture
@@ -103,7 +104,7 @@ class Hours:
         if needed:
             limits.append(self._slice_ns)
         elif steps:
-            limits.append(max(FIRST_NS, *steps))
+            limits.append(max(FIRST_NS, min(_LONGEST_STEP_NS, *steps)))
         elif watched and now < self._grace_until_ns:
             limits.append(self._grace_until_ns - now)
         return max(0, min(limits)) if limits else None

@@ -83,7 +83,8 @@ class Stream:
     def pause(self, wanted: bool) -> None:
         """Take no more from the lab until told otherwise."""
         self._paused = wanted
-        self._watch()
+        if self.is_open:
+            self._watch()
 
     def resize(self, rows: int, columns: int) -> None:
         """The terminal's window has another size."""

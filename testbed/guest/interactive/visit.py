@@ -50,17 +50,12 @@ class Visit:
     def needs_time(self) -> bool:
         """Does somebody wait for something that is still to happen?"""
         if not self.is_open or any(stream.is_paused for stream in self._streams.values()):
-            return False
+            return False  # whoever does not take what is written cannot wait for more
         if not self._unanswered and not self._command_runs:
             return False
         if self._wait is Wait.PERHAPS:
             return time.monotonic_ns() < self._active_ns + _PATIENCE_NS
         return self._wait is Wait.OTHER
-
-    @property
-    def is_paused(self) -> bool:
-        """Does the host take no more output for now?"""
-        return any(stream.is_paused for stream in self._streams.values())
 
     @property
     def watches(self) -> bool:
