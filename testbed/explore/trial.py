@@ -96,7 +96,7 @@ class Tries:
         self._jobs, self._slots = jobs, Slots(jobs)
         self._lock = threading.Lock()
         self._running: set[int] = set()  # descriptors of the guests' kernels' processes
-        self._stopped = False
+        self._stopped = self._told = False
 
     def run(self, seed: int, perturbation: Perturbation, folder: Path) -> Trial:
         """Try a seed.
@@ -145,10 +145,7 @@ class Tries:
             if kind is Kind.ERRORS:
                 errors.append(data)
 
-        def waiting() -> None:
-            self._say("waiting: as many guests as there are CPUs run on this machine already")
-
-        with self._slots.one(waiting, lambda: self._stopped) as there:
+        with self._slots.one(self._tell_of_waiting, lambda: self._stopped) as there:
             with self._lock:
                 if self._stopped or not there:
                     raise StoppedError
@@ -162,6 +159,12 @@ class Tries:
                     with self._lock:
                         self._running.discard(process)
                         os.close(process)
+
+    def _tell_of_waiting(self) -> None:
+        """Once: it may be so for every seed."""
+        if not self._told:
+            self._told = True
+            self._say("others run guests on this machine, too: seeds wait for one per CPU to end")
 
 
 def _failures(folder: Path) -> tuple[Failure, ...]:
