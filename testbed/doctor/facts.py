@@ -21,7 +21,8 @@ class Machine:
     ``memory_available`` respects the limit of a control group, as containers and CI have it.
     ``container`` names the kind of container or guest, empty on a plain machine.
     ``descriptors`` is the most open files that a lab may have (the hard limit, or for root what
-    the kernel allows).
+    the kernel allows).  ``neighbours`` is the size of the ARP table that all network namespaces
+    share (None: not shown here), ``neighbours_full`` how often that or the ND table was full.
     """
 
     system: str
@@ -35,6 +36,8 @@ class Machine:
     container: str
     descriptors: int
     python: str
+    neighbours: int | None = None
+    neighbours_full: int = 0
 
     def facts(self) -> tuple[Fact, ...]:
         """As a person reads them."""
@@ -68,6 +71,8 @@ def read_machine(root: Path = Path("/"), work: Path = Path()) -> Machine:
         container=_container(root),
         descriptors=_descriptors(root, user),
         python=platform.python_version(),
+        neighbours=number_in(root / "proc/sys/net/ipv4/neigh/default/gc_thresh3"),
+        neighbours_full=sum(_full(root, cache) for cache in ("arp_cache", "ndisc_cache")),
     )
 
 
@@ -77,6 +82,17 @@ def number_in(path: Path) -> int | None:
         return int(path.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _full(root: Path, cache: str) -> int:
+    """How often a neighbour table was full: hexadecimal, a line for each CPU."""
+    try:
+        text = (root / "proc/net/stat" / cache).read_text(encoding="utf-8")
+        head, *lines = text.splitlines()
+        column = head.split().index("table_fulls")
+        return sum(int(line.split()[column], 16) for line in lines)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _gib(size: int) -> str:

@@ -87,6 +87,7 @@ def _judge(machine: Machine, results: Results, root: Path) -> Iterator[Capabilit
     yield _sys_view(results)
     yield _root(machine)
     yield _descriptors(machine)
+    yield from _neighbours(machine)
     yield _memory(machine)
 
 
@@ -194,3 +195,20 @@ def _memory(machine: Machine) -> Capability:
     return _capability(
         name, purpose, State.LIMITED, detail, f"leave {_SMALL_MEMORY >> 20} MiB free"
     )
+
+
+def _neighbours(machine: Machine) -> Iterator[Capability]:
+    """The kernel has one neighbour table for all network namespaces (``arp_tbl``, ``nd_tbl``)."""
+    if machine.neighbours is None:
+        return  # only the first network namespace shows it
+    name, purpose = "neighbours", "labs of many busy links: all share one ARP and ND table"
+    detail = f"up to {machine.neighbours} entries for the whole machine"
+    if not machine.neighbours_full:
+        yield _capability(name, purpose, State.YES, detail)
+        return
+    remedy = (
+        "for labs of very many busy links: sysctl -w net.ipv4.neigh.default.gc_thresh3=16384 "
+        "net.ipv6.neigh.default.gc_thresh3=16384"
+    )
+    detail += f"; it was full {machine.neighbours_full} times since the machine started"
+    yield _capability(name, purpose, State.LIMITED, detail, remedy)

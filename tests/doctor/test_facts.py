@@ -114,3 +114,16 @@ def test_facts_are_what_a_person_reads() -> None:
     assert facts["kernel"] == "6.1.0 (x86_64)"
     assert facts["memory"] == "4.0 GiB free of 8.0 GiB"
     assert facts["container"] == "none seen"
+
+
+def test_the_neighbour_tables_are_read(tmp_path: Path) -> None:
+    settings = tmp_path / "proc/sys/net/ipv4/neigh/default"
+    settings.mkdir(parents=True)
+    (settings / "gc_thresh3").write_text("1024\n")
+    stat = tmp_path / "proc/net/stat"
+    stat.mkdir(parents=True)
+    head = "entries  allocs   table_fulls\n"
+    (stat / "arp_cache").write_text(f"{head}00000003 0000d90c 0000018a\n00000003 0 00000001\n")
+    (stat / "ndisc_cache").write_text(f"{head}00000003 0000d90c 00000000\n")
+    machine = read_machine(tmp_path)
+    assert (machine.neighbours, machine.neighbours_full) == (1024, 395)

@@ -172,3 +172,14 @@ def test_an_attempt_that_cannot_be_run_is_said(monkeypatch: pytest.MonkeyPatch) 
     found = _judge(PLAIN, rights.try_out())
     assert found["namespaces"].state is State.NO
     assert "ended with status 1" in found["namespaces"].detail
+
+
+def test_the_neighbour_table_is_the_whole_machines() -> None:
+    quiet = _judge(replace(PLAIN, neighbours=1024), ALL_WELL)["neighbours"]
+    assert (quiet.state, quiet.remedy) == (State.YES, "")
+    assert quiet.detail == "up to 1024 entries for the whole machine"
+    busy = _judge(replace(PLAIN, neighbours=1024, neighbours_full=395), ALL_WELL)["neighbours"]
+    assert busy.state is State.LIMITED
+    assert "it was full 395 times" in busy.detail
+    assert "gc_thresh3" in busy.remedy
+    assert "neighbours" not in _judge(PLAIN, ALL_WELL), "not visible in this namespace"
