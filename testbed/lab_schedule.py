@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from testbed.clock import LabClock
+from testbed.errors import LabError
 from testbed.events import FaultFailed
 from testbed.lab_events import EVENTS_FILE, read_events
 from testbed.lab_talk import Conversation
@@ -52,7 +54,8 @@ class RunningSchedule:
             self.cancel()
             self.check()
         elif isinstance(error, Exception):
-            self.cancel()
+            with suppress(LabError):  # the lab may be gone; what went wrong before matters more
+                self.cancel()
 
     def cancel(self) -> None:
         """Have nothing more come; what is being put on the lab just now is waited for."""

@@ -137,7 +137,7 @@ class Scheduler:
         except TestbedError as error:
             why = str(error).replace("\n", ";")
             self._journal.say(FaultFailed(fault.kind, fault.target, why, due_ns))
-        except (OSError, LookupError, ValueError, TypeError) as error:
+        except (OSError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             why = f"{type(error).__name__}: {error}"
             self._journal.say(FaultFailed(fault.kind, fault.target, why, due_ns))
 
