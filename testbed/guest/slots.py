@@ -31,13 +31,14 @@ class Slots:
     Args:
         jobs: how many places there are; as many as CPUs by default, and never fewer: who asks for
             fewer guests at a time begins fewer.
+        name: what places are called, with ``{}`` for the number (tests have their own).
     """
 
-    def __init__(self, jobs: int | None = None, *, name: str = _NAME) -> None:
+    def __init__(self, jobs: int | None = None, *, name: str | None = None) -> None:
         if jobs is not None and jobs < 1:
             raise GuestError(f"{jobs} guests at a time would never get done", hint="at least 1")
         self.limit = max(cpus(), jobs or 0)
-        self._name = name
+        self._name = name or _NAME
 
     @contextmanager
     def one(

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
+from zlib import crc32
 
 import pytest
 
@@ -52,8 +53,15 @@ class Site:
         (self.home / f"test_{name}.py").write_text(text)
 
     def start(self, *arguments: str, before: str = "") -> subprocess.Popen[str]:
-        """Start ``testbed test small ARGUMENTS``; ``before`` is Python that runs first."""
-        program = f"{textwrap.dedent(before)}\nfrom testbed.cli.main import main\nmain()\n"
+        """Start ``testbed test small ARGUMENTS``; ``before`` is Python that runs first.
+
+        Its guests do not wait for those of others on this machine.
+        """
+        name = f"testbed-test-{crc32(str(self.folder).encode())}"
+        places = f"import testbed.guest.slots as slots; slots._NAME = '\\0{name}-{{}}'"
+        program = (
+            f"{places}\n{textwrap.dedent(before)}\nfrom testbed.cli.main import main\nmain()\n"
+        )
         return subprocess.Popen(
             [sys.executable, "-c", program, "test", "small", *arguments],
             cwd=self.folder,

@@ -75,7 +75,7 @@ def test_more_jobs_make_more_places(places: Callable[[int | None], Slots]) -> No
 _HOLDER = """
     import sys
     from testbed.guest.slots import Slots
-    with Slots(name="\\0" + sys.argv[1]).one(lambda: None):
+    with Slots(name="\\0" + sys.argv[1] + "-{}").one(lambda: None):
         print("held", flush=True)
         sys.stdin.read()
 """
@@ -92,7 +92,7 @@ def test_a_place_is_free_when_its_holder_is_killed() -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        mine = Slots(name="\0" + name)
+        mine = Slots(name=f"\0{name}-{{}}")
         mine.limit = 1
         assert mine._take() is None
         holder.kill()
