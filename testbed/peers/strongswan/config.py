@@ -36,6 +36,7 @@ def strongswan_text(peer: IkePeer, *, vici: str, log: str) -> str:
             "install_routes": "no",
             "install_virtual_ip": "no",
             "process_route": "no",
+            "routing_table": "0",  # and so no rule of its own either
             "keep_alive": f"{peer.nat_keepalive_s}s",
             "delete_rekeyed_delay": str(peer.overlap_s),
             # Only we decide when an SA ends: nothing is closed because an address came or went.

@@ -95,6 +95,11 @@ class Control:
         self._answer()
         return found
 
+    @property
+    def has_event(self) -> bool:
+        """Has one come already, beside an answer?  Then the descriptor does not tell of it."""
+        return bool(self._waiting)
+
     def next_event(self) -> Packet:
         """Wait for an event."""
         return self._waiting.popleft() if self._waiting else self._receive()

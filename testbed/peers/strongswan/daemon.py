@@ -79,6 +79,9 @@ def _watch(watch: SaWatch, control: Control, lines: int, emitter: Emitter) -> No
     messages: list[tuple[int, str, Section]] = []
     while True:
         # Lines and control events of one happening come side by side: wait until both are quiet.
+        while control.has_event:  # beside the answers to our commands
+            packet = control.next_event()
+            messages.append((time.time_ns(), packet.name, packet.message))
         ready = {fd for fd, _ in poll.poll(_QUIET_MS if found or messages else None)}
         if not ready:
             for time_ns, event in watch.take(found, messages):
@@ -122,8 +125,14 @@ def _read_key(path: Path) -> str:
 
 
 def _make_tunnel(peer: IkePeer) -> None:
-    if Path("/sys/class/net", peer.tunnel.interface).exists():  # we were here before
-        subprocess.run(["ip", "link", "delete", peer.tunnel.interface], check=True)
+    if Path("/sys/class/net", peer.tunnel.interface).exists():
+        # We were here before, and perhaps charon was killed: nothing of that may stay.
+        for command in (
+            ["link", "delete", peer.tunnel.interface],
+            ["xfrm", "state", "flush"],
+            ["xfrm", "policy", "flush"],
+        ):
+            subprocess.run(["ip", *command], check=True)
     done = subprocess.run(
         ["ip", "-batch", "-"],
         input=config.tunnel_commands(peer),
