@@ -31,7 +31,17 @@ def measure(rounds: int) -> Section:
 
 def judge(runs: dict[str, list[Run]], counted: dict[str, Run]) -> Section:
     """The figures as tables and against the goal; pure."""
-    heads = ("", "hours", "boot, s", "lab up, s", "the hours, s", "whole, s", "s/day", "CPU, s")
+    heads = (
+        "",
+        "hours",
+        "boot, s",
+        "lab up, s",
+        "the hours, s",
+        "whole, s",
+        "s/day",
+        "CPU s/day",
+        "whole CPU, s",
+    )
     rows: list[tuple[str, ...]] = [heads]
     data = {}
     for name, found in runs.items():
@@ -55,8 +65,8 @@ def judge(runs: dict[str, list[Run]], counted: dict[str, Run]) -> Section:
         about="Wall seconds of a lab in a guest with a virtual clock, on a compiled copy of the "
         "sources as `testbed test` uses it: until the guest starts the command, from there until "
         "the lab is up with its traffic, while the hours pass, and all in all; the third once more "
-        "for one virtual day; and the CPU seconds of everything. Every ping is answered, or the "
-        "run is none. ping's minute is 61.44 s, the kernel's timer wheel being what it is. No "
+        "for one virtual day, in wall and in CPU seconds; and the CPU seconds of everything. Every "
+        "ping is answered, or the run is none. ping's minute is 61.44 s, the kernel's timer wheel being what it is. No "
         "capture runs. Median (smallest-largest).",
         table=tuple(rows),
         targets=(Target(what, f"{digits(whole.median)} s", whole.median <= _GOAL_S),),
@@ -72,6 +82,7 @@ def _samples(runs: Sequence[Run]) -> dict[str, Sample]:
         "hours_s": Sample.of([one.over - one.up for one in runs]),
         "whole_s": Sample.of([one.ended for one in runs]),
         "s_per_day": Sample.of([one.seconds_per_day for one in runs]),
+        "cpu_s_per_day": Sample.of([one.cpu_per_day for one in runs]),
         "cpu_s": Sample.of([one.cpu for one in runs]),
     }
 

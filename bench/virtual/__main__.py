@@ -31,8 +31,8 @@ def main() -> int:
         return 1
     print(
         f"boot {done.booted:.2f} s, lab up at {done.up:.2f} s, over at {done.over:.2f} s, "
-        f"ended at {done.ended:.2f} s; {done.seconds_per_day:.2f} s a virtual day; "
-        f"CPU {done.cpu:.2f} s; {done.done}"
+        f"ended at {done.ended:.2f} s; {done.seconds_per_day:.2f} s a virtual day, "
+        f"{done.cpu_per_day:.2f} s of CPU; CPU {done.cpu:.2f} s; {done.done}"
     )
     for kind, counts in done.wakeups.items():
         print(f"{kind}: {digits(sum(counts.values()) / done.hours)} an hour")

@@ -34,8 +34,8 @@ def main() -> None:
         libc.mount("tmpfs", folder, "tmpfs")
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
     Path("/proc/sys/kernel/modprobe").write_text("/usr/sbin/modprobe")  # algorithms, by their names
-    for module in _MODULES:  # one by one: not all of them are modules in every kernel
-        subprocess.run(["modprobe", "-q", module], check=False)
+    # Not all of them are modules in every kernel; modprobe goes on after those.
+    subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, 0x8914, struct.pack("=16sH22x", b"lo", 0x1))  # SIOCSIFFLAGS, IFF_UP
     words = Path("/proc/cmdline").read_text().split()

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import testbed
+from bench.virtual.cpu import session_cpu_s
 from testbed.errors import TestbedError
-from testbed.guest.boot import run_in_guest
+from testbed.guest.boot import Guest
 from testbed.guest.job import Job
 from testbed.guest.kernel_build import ensure_kernel
 from testbed.guest.link import Kind
@@ -32,10 +33,11 @@ class VirtualRunError(TestbedError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: wall seconds from its beginning on, and the CPU seconds of all it started.
+    """One run: wall seconds from its beginning on, and CPU seconds of all it started.
 
     ``booted`` is when the guest starts the command, ``up`` when the lab carries its traffic,
-    ``over`` when the hours have passed, ``ended`` when the guest is off.
+    ``over`` when the hours have passed, ``ended`` when the guest is off.  ``cpu`` is that of the
+    whole run, ``cpu_hours`` that of the hours alone.
     """
 
     hours: float
@@ -44,6 +46,7 @@ class Run:
     over: float
     ended: float
     cpu: float
+    cpu_hours: float
     done: dict[str, Any] = field(default_factory=dict)
     wakeups: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -52,35 +55,58 @@ class Run:
         """Wall seconds for a virtual day, boot and bringing up apart."""
         return (self.over - self.up) * 24 / self.hours
 
+    @property
+    def cpu_per_day(self) -> float:
+        """CPU seconds for a virtual day, the same way."""
+        return self.cpu_hours * 24 / self.hours
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the lab: when it came, and the CPU time of the machine by then."""
+
+    seconds: float
+    cpu: float
+    message: dict[str, Any]
+
 
 class Lines:
-    """The guest's messages, with when each came."""
+    """The machine's messages; ``leader`` is the process that it is."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, began: float, leader: int) -> None:
+        self._began, self._leader = began, leader
         self._rest = b""
-        self.errors = b""
-        self.came: list[tuple[float, dict[str, Any]]] = []
+        self.other = b""
+        self.said: list[Said] = []
 
     def __call__(self, kind: Kind, data: bytes) -> None:
+        """Take in what our guest passes on."""
         if kind is not Kind.OUTPUT:
-            self.errors += data
+            self.other += data
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
-        now = time.monotonic() - self._began
-        self.came += [(now, json.loads(line)) for line in lines if line.startswith(b"{")]
+        for line in lines:
+            self.take(line)
 
-    def at(self, name: str) -> tuple[float, Any]:
-        """When the message with this key came, and its value.
+    def take(self, line: bytes) -> None:
+        """Take in a line."""
+        if not line.startswith(b"{"):
+            self.other += line + b"\n"
+            return
+        seconds = time.monotonic() - self._began
+        self.said.append(Said(seconds, session_cpu_s(self._leader), json.loads(line)))
+
+    def get(self, name: str) -> Said:
+        """The message with this key.
 
         Raises:
-            VirtualRunError: it did not.
+            VirtualRunError: it did not come.
         """
-        for seconds, message in self.came:
-            if name in message:
-                return seconds, message[name]
-        trouble = self.errors.decode(errors="replace")[-2000:]
-        raise VirtualRunError(f"the lab in the guest never said {name!r}: {trouble}")
+        for one in self.said:
+            if name in one.message:
+                return one
+        trouble = self.other.decode(errors="replace")[-2000:]
+        raise VirtualRunError(f"the lab never said {name!r}: {trouble}")
 
 
 def run(name: str, hours: float, *, wakeups: bool = False) -> Run:
@@ -95,21 +121,35 @@ def run(name: str, hours: float, *, wakeups: bool = False) -> Run:
     job = make_job_of(words)
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        before, lines = _cpu_s(), Lines()
+        before, began = children_cpu_s(), time.monotonic()
         machine = Machine(clock=VirtualClock(), seed=_SEED)
-        result = run_in_guest(kernel, job, folder, machine=machine, output=lines)
-        cpu = _cpu_s() - before
+        with Guest(kernel, job, folder, machine) as guest:
+            lines = Lines(began, guest.pid)
+            result = guest.wait(lines)
+        cpu = children_cpu_s() - before
     finally:
         shutil.rmtree(folder)
-    _, done = lines.at("done")
-    up, _ = lines.at("up")
-    over, _ = lines.at("over")
-    counts: dict[str, dict[str, int]] = next(
-        (said["wakeups"] for _, said in lines.came if "wakeups" in said), {}
+    return run_of(lines, hours, result.started_s, result.wall_s, cpu)
+
+
+def run_of(lines: Lines, hours: float, booted: float, ended: float, cpu: float) -> Run:
+    """The figures of a run that has ended.
+
+    Raises:
+        VirtualRunError: the lab failed before it had said everything.
+    """
+    done, up, over = (lines.get(name) for name in ("done", "up", "over"))
+    return Run(
+        hours,
+        booted,
+        up.seconds,
+        over.seconds,
+        ended,
+        cpu,
+        over.cpu - up.cpu,
+        done.message["done"],
+        over.message["wakeups"],
     )
-    if result.status != 0:
-        raise VirtualRunError(f"ended with {result.status}: {lines.errors.decode()[-2000:]}")
-    return Run(hours, result.started_s, up, over, result.wall_s, cpu, done, counts)
 
 
 def make_job_of(words: Sequence[str]) -> Job:
@@ -119,6 +159,7 @@ def make_job_of(words: Sequence[str]) -> Job:
     return make_job(tuple(words), _MODULE, f"{INSIDE}/{CODE}", sources)
 
 
-def _cpu_s() -> float:
+def children_cpu_s() -> float:
+    """CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -24,7 +24,9 @@ _WAKEUPS = {"timer": {"often": 200, "seldom": 2}, "process": {"charon-systemd": 
 def one(hours: float, whole: float) -> Run:
     """A run of which a fifth is boot, a fifth bringing up, and half the hours."""
     fifth = whole / 5
-    return Run(hours, fifth, 2 * fifth, 2 * fifth + whole / 2, whole, whole, {}, _WAKEUPS)
+    return Run(
+        hours, fifth, 2 * fifth, 2 * fifth + whole / 2, whole, whole, whole / 2, {}, _WAKEUPS
+    )
 
 
 @pytest.mark.parametrize(("whole", "met"), [(30.0, True), (30.1, False)])
@@ -82,6 +84,7 @@ def test_a_trace_is_counted_without_the_idle_task() -> None:
 def test_an_hour_of_an_idle_lab_is_measured_in_a_guest(kernel: GuestKernel) -> None:
     done = runs.run("idle", 1, wakeups=True)
     assert 0 < done.booted < done.up < done.over < done.ended
+    assert 0 < done.cpu_hours < done.cpu
     assert done.wakeups["precise timer"]["timerfd_tmrproc"] == 1, "the hour's end"
     processes = done.wakeups["process"]
     assert processes.get("testbed-lab", 0) <= 2, "a lab where nothing happens does nothing"
