@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import subprocess
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from topologies.azure_rekey.ends import AZURE_ADDRESS
 
-CREATE_CHILD_SA, INFORMATIONAL = 36, 37
+CREATE_CHILD_SA = 36
 _RESPONSE = 0x20
+
+Row: TypeAlias = Mapping[str, str]
+"""A packet's fields by tshark's names, :data:`NAMES`; empty where it has none."""
+
+NAMES = (
+    *("frame.interface_name", "frame.time_epoch", "ip.src", "ip.dst", "ip.id", "ip.proto"),
+    *("icmp.type", "icmp.seq", "tcp.srcport", "tcp.seq", "tcp.len", "tcp.flags.syn"),
+    *("tcp.options.mss_val", "esp.spi", "esp.sequence", "isakmp.ispi", "isakmp.rspi"),
+    *("isakmp.exchangetype", "isakmp.flags", "isakmp.messageid"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +49,9 @@ class EspPacket:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """All of IKE and ESP in a capture."""
-
-    ike: tuple[IkeMessage, ...]
-    esp: tuple[EspPacket, ...]
-
-
-def read_wire(capture: Path) -> Wire:
-    """The tunnel's packets in a capture."""
-    rows = fields(
-        capture,
-        "isakmp || esp",
-        *("frame.interface_name", "frame.time_epoch", "ip.src"),
-        *("esp.spi", "esp.sequence"),
-        *("isakmp.ispi", "isakmp.rspi", "isakmp.exchangetype", "isakmp.flags", "isakmp.messageid"),
-    )
-    ike, esp = [], []
-    for interface, stamp, source, spi, sequence, ispi, rspi, exchange, flags, number in rows:
-        when = nanoseconds(stamp)
-        sender = "azure" if source == AZURE_ADDRESS else "rtx"
-        if spi:
-            esp.append(EspPacket(interface, when, sender, f"{int(spi, 16):08x}", int(sequence)))
-        else:
-            request = not int(flags, 16) & _RESPONSE
-            ike.append(
-                IkeMessage(
-                    interface, when, sender, ispi, rspi, int(exchange), request, int(number, 16)
-                )
-            )
-    return Wire(tuple(ike), tuple(esp))
+def read_rows(capture: Path) -> list[Row]:
+    """All IPv4 packets of a capture, with everything that the checks look at, in one reading."""
+    return [dict(zip(NAMES, row, strict=True)) for row in fields(capture, "ip", *NAMES)]
 
 
 def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
@@ -81,16 +63,40 @@ def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
-def unmatched(packets: Iterable[EspPacket], one: str, other: str) -> Counter[tuple[str, str, int]]:
-    """Packets that were seen at one of two interfaces more often than at the other."""
-    counts: Counter[tuple[str, str, int]] = Counter()
-    for packet in packets:
-        key = (packet.sender, packet.spi, packet.sequence)
-        counts[key] += {one: 1, other: -1}.get(packet.interface, 0)
-    return Counter({key: count for key, count in counts.items() if count})
+def esp_packets(rows: Iterable[Row]) -> Iterator[EspPacket]:
+    """The ESP packets among them."""
+    for row in rows:
+        if row["esp.spi"]:
+            yield EspPacket(
+                row["frame.interface_name"],
+                time_ns(row),
+                _sender(row),
+                f"{int(row['esp.spi'], 16):08x}",
+                int(row["esp.sequence"]),
+            )
 
 
-def nanoseconds(stamp: str) -> int:
-    """tshark's ``frame.time_epoch`` as a whole number."""
-    seconds, _, part = stamp.partition(".")
+def ike_messages(rows: Iterable[Row]) -> Iterator[IkeMessage]:
+    """The IKE messages among them."""
+    for row in rows:
+        if row["isakmp.ispi"]:
+            yield IkeMessage(
+                row["frame.interface_name"],
+                time_ns(row),
+                _sender(row),
+                row["isakmp.ispi"],
+                row["isakmp.rspi"],
+                int(row["isakmp.exchangetype"]),
+                not int(row["isakmp.flags"], 16) & _RESPONSE,
+                int(row["isakmp.messageid"], 16),
+            )
+
+
+def time_ns(row: Row) -> int:
+    """When the packet was seen, ns since 1970."""
+    seconds, _, part = row["frame.time_epoch"].partition(".")
     return int(seconds) * 10**9 + int(f"{part:0<9}"[:9])
+
+
+def _sender(row: Row) -> str:
+    return "azure" if row["ip.src"] == AZURE_ADDRESS else "rtx"
