@@ -66,8 +66,8 @@ def judge(runs: dict[str, list[Run]], counted: dict[str, Run]) -> Section:
         "sources as `testbed test` uses it: until the guest starts the command, from there until "
         "the lab is up with its traffic, while the hours pass, and all in all; the third once more "
         "for one virtual day, in wall and in CPU seconds; and the CPU seconds of everything. Every "
-        "ping is answered, or the run is none. ping's minute is 61.44 s, the kernel's timer wheel being what it is. No "
-        "capture runs. Median (smallest-largest).",
+        "ping is answered, or the run is none. ping's minute is 61.44 s, the kernel's timer wheel "
+        "being what it is. No capture runs. Median (smallest-largest).",
         table=tuple(rows),
         targets=(Target(what, f"{digits(whole.median)} s", whole.median <= _GOAL_S),),
         notes=tuple(notes),
