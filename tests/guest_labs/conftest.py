@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from testbed.cli.main import main
 from testbed.guest.errors import GuestKernelError
 from testbed.guest.interactive.bring_up import up_in_guest
 from testbed.guest.kernel_build import find_kernel
@@ -75,6 +76,20 @@ def call(*words: object, stdin: str = "", timeout: float = 60.0) -> Ran[str]:
     return subprocess.run(
         command(*words), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What the command says on stderr when it refuses; in this process."""
+
+    def run(*words: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in words])
+        assert end.value.code not in (0, None)
+        return capsys.readouterr().err
+
+    return run
 
 
 def clock_of(lab: Lab) -> dict[str, Any]:

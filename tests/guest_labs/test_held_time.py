@@ -152,20 +152,16 @@ def test_hold_stops_the_way_of_others(held: Lab) -> None:
     assert b"stopped on the way by testbed clock --hold" in errors
 
 
-def test_what_cannot_be_asked_of_a_clock(held: Lab) -> None:
-    def refused(*words: str) -> str:
-        ran = call("clock", held.name, *words)
-        assert ran.returncode != 0
-        return ran.stderr
-
-    call("clock", held.name, "--by", "1s")
-    past = refused("--to", "2017-07-16 00:00")
+def test_what_cannot_be_asked_of_a_clock(held: Lab, refused: Callable[..., str]) -> None:
+    clock = ("clock", held.name)
+    call(*clock, "--by", "1s")
+    past = refused(*clock, "--to", "2017-07-16 00:00")
     assert "ago, and time does not run backwards" in past and "--start" in past
-    assert "is no moment" in refused("--to", "tomorrow")
-    assert "no duration" in refused("--by", "6")
-    assert "no duration" in refused("--by", "-6h")
-    assert "only one of" in refused("--by", "6h", "--hold")
-    assert "goes with --run" in refused("--speed", "6")
+    assert "is no moment" in refused(*clock, "--to", "tomorrow")
+    assert "no duration" in refused(*clock, "--by", "6")
+    assert "no duration" in refused(*clock, "--by", "-6h")
+    assert "only one of" in refused(*clock, "--by", "6h", "--hold")
+    assert "goes with --run" in refused(*clock, "--speed", "6")
 
 
 def test_capture_for_an_hour_of_the_labs_time(held: Lab, tmp_path: Path) -> None:

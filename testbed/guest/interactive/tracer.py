@@ -34,18 +34,23 @@ def call_of(pid: int) -> Call | None:
     if _libc.ptrace(_SEIZE, pid, None, None) != 0:
         return None
     values = (ctypes.c_uint64 * _REGISTERS)()
+    on_its_way = 0
     try:
         if _libc.ptrace(_INTERRUPT, pid, None, None) != 0:
             return None
         _, status = os.waitpid(pid, _WALL)
         if not os.WIFSTOPPED(status):
             return None
+        if status >> 16 == 0:
+            # Not our stop: a signal came first.  It must get it, and then it will not wait.
+            on_its_way = os.WSTOPSIG(status)
+            return None
         if _libc.ptrace(_GETREGS, pid, None, ctypes.cast(values, ctypes.c_void_p)) != 0:
             return None
     except ChildProcessError:
         return None
     finally:
-        _libc.ptrace(_DETACH, pid, None, None)
+        _libc.ptrace(_DETACH, pid, None, on_its_way or None)
     first, second, third, fourth, fifth = (
         int(values[register]) for register in (_RDI, _RSI, _RDX, _R10, _R8)
     )
