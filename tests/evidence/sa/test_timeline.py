@@ -43,6 +43,7 @@ from tests.evidence.sa.synthetic import (
     C,
     Life,
     day,
+    pings,
     records_of,
     truths,
 )
@@ -109,7 +110,11 @@ def test_any_events_make_a_plain_picture(records: list[Record], per_end: bool) -
     assert "inf" not in svg
 
 
-@pytest.mark.parametrize(("lives", "hours"), [(A, 24), (B, 48), (C, 48), (HISTORY_2016, 96)])
+_KEPT_LONG = {"CHILD": Life(3000, LOCAL, 50, 9000, PEER), "IKE": Life(9000, PEER, 9, 20000, PEER)}
+_DAYS = [(A, 24), (B, 48), (C, 48), (HISTORY_2016, 96), (_KEPT_LONG, 24)]
+
+
+@pytest.mark.parametrize(("lives", "hours"), _DAYS)
 @pytest.mark.parametrize("per_end", [False, True])
 def test_bars_are_where_the_sas_were(lives: dict[str, Life], hours: float, per_end: bool) -> None:
     every = truths(lives, hours)
@@ -131,7 +136,7 @@ def test_bars_are_where_the_sas_were(lives: dict[str, Life], hours: float, per_e
             assert bar.is_open == (one.gone_s is None)
             assert rows[bar.row] <= bar.left + 0.02, "bars of a row overlap"
             rows[bar.row] = bar.right
-        assert len(rows) == lane.rows <= 3
+        assert len(rows) == lane.rows <= 4
         steps = [(a.row, b.row) for a, b in itertools.pairwise(lane.bars)]
         assert all(one != two for one, two in steps), "a successor stands in another row"
         assert lane.gaps == ()
@@ -217,6 +222,12 @@ def test_many_losses_are_told_in_one_line() -> None:
     shapes = [element.get("class") for element in ET.fromstring(svg).iter()]
     assert shapes.count("lost-bin") == 10
     assert shapes.count("lost-tip") == 2  # once in the legend, once for all in a row
+
+
+def test_a_stream_that_fell_silent_is_said_to() -> None:
+    records = records_of(truths(A, 24)) + pings(6)
+    told = "ping pc to vm: 360 of 360 answered, drawn per 10 min; nothing sent after 6 h; none lost"
+    assert told in _texts(_draw(records))
 
 
 def test_many_disagreements_do_not_drown_the_picture() -> None:

@@ -20,6 +20,10 @@ def heading(stream: Stream, scale: Scale) -> tuple[str, str]:
     width = scale.step_s(_BIN_PX)
     answered = stream.sent - stream.lost
     told = f"{stream.name}: {answered:,} of {stream.sent:,} answered, drawn per {interval(width)}"
+    sent_ns = max((one.until_ns for one in stream.reports if one.sent), default=scale.start_ns)
+    if scale.end_ns - sent_ns > 2 * width * 10**9:
+        silent = interval((sent_ns - scale.zero_ns) / 1e9)
+        told += f"; nothing sent after {silent}" if stream.sent else "; nothing sent"
     if stream.lost <= 0:
         return f"{told}; none lost", ""
 
