@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from testbed.errors import ServiceError
+from testbed.kernel.patience import patience
 from testbed.model import service as model
 from testbed.model.service import Ready
 from testbed.supervisor.nodes import Nodes
@@ -105,15 +106,15 @@ class Condition:
         Raises:
             ServiceError: the service ended first, or the time is up.
         """
-        start = time.monotonic()
+        start, limit = time.monotonic(), patience(self._ready.timeout)
         try:
-            async with asyncio.timeout(self._ready.timeout):  # a look itself may hang, too
+            async with asyncio.timeout(limit):  # a look itself may hang, too
                 while not await self.holds():
                     if not still_runs():
                         raise ServiceError("it ended before it was ready")
                     await asyncio.sleep(_LOOK_EVERY)
         except TimeoutError:
-            what = f"not ready after {self._ready.timeout:g} s (waited for {self})"
+            what = f"not ready after {limit:g} s (waited for {self})"
             raise ServiceError(what) from None
         return time.monotonic() - start
 
