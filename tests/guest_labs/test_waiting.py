@@ -106,28 +106,36 @@ def test_what_programs_wait_for(
         wait_until(lambda: watch.look() is wait, "it to be back where it was")
 
 
-def test_a_signal_that_comes_while_one_looks_is_not_lost() -> None:
-    """Stopped for a look again and again, a program still gets every signal."""
+def test_a_signal_that_comes_while_one_looks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when the tracer has the program already, and would be the tracer's to give."""
     program = python("""
-        import signal
-        count = 0
-        def took(*_):
-            global count
-            count += 1
-            print(count, flush=True)
-        signal.signal(signal.SIGUSR1, took)
+        import signal, sys
+        signal.signal(signal.SIGUSR1, lambda *_: sys.exit(5))
         print("ready", flush=True)
-        while True:
-            signal.pause()
+        signal.pause()
     """)
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        for number in range(1, 201):
-            process.send_signal(signal.SIGUSR1)
-            tracer.call_of(process.pid)
-            assert process.stdout.readline() == f"{number}\n"
-        process.kill()
+        wait_until(lambda: sleeps(process.pid), "the program to wait")
+        ptrace = tracer._libc.ptrace
+
+        def seize_and_signal(request: int, pid: int, *rest: object) -> int:
+            result = int(ptrace(request, pid, *rest))
+            if request == tracer._SEIZE:
+                process.send_signal(signal.SIGUSR1)
+                wait_until(lambda: state(pid) == "t", "the signal to stop it")
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tracer._libc, "ptrace", seize_and_signal)
+            assert tracer.call_of(process.pid) is None
+        assert process.wait(30) == 5
+
+
+def state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_a_wait_goes_on_with_what_was_left_of_its_time() -> None:
