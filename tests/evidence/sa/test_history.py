@@ -252,7 +252,8 @@ def test_a_failure_belongs_to_the_attempt_of_the_same_moment() -> None:
     started = ChildSaRekeyStarted("x", PEER, ONE, "local")
     for events in ((failed, started), (started, failed)):
         (sa,) = sa_history([_told(0, _established()), *(_told(9, one) for one in events)]).sas
-        assert [one.failed for one in sa.rekeys] == ["TEMPORARY_FAILURE"]
+        for attempts in (sa.rekeys, sa.views[0].rekeys):
+            assert [one.failed for one in attempts] == ["TEMPORARY_FAILURE"]
 
 
 def test_different_starters_are_shown() -> None:
