@@ -93,7 +93,8 @@ def main() -> int:
     if options.only is None:
         _keep_all(text, sections, facts, options.rounds)
     elif options.record:
-        _keep_some(sections, facts, options.rounds)
+        measured = {name: one for name, one in sections.items() if "error" not in one.data}
+        _keep_some(measured, facts, options.rounds)
     return 1 if any("error" in section.data for section in sections.values()) else 0
 
 
