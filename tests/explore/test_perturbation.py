@@ -25,6 +25,7 @@ from testbed.explore.perturbation import (
 from testbed.explore.ranges import FaultRange, RangeError, Ranges, ranges_of
 from testbed.explore.trial import machine_of
 from testbed.model import Builder, Impairment, Service, Topology
+from testbed.model.discover import find_topology
 from testbed.model.schedule import At
 from testbed.model.validate import validate
 
@@ -221,3 +222,13 @@ def test_ranges_that_make_no_sense(tmp_path: Path) -> None:
     file.write_text("from testbed.explore.ranges import Ranges\nEXPLORE = Ranges(delay=0)\n")
     assert ranges_of(_lab(), file) == Ranges(delay=0)
     assert ranges_of(_lab(), tmp_path / "topology.yaml") == Ranges()
+
+
+@pytest.mark.parametrize("name", ["race", "crossing"])
+def test_the_labs_to_explore_have_ranges_that_fit(name: str) -> None:
+    file = Path(__file__).with_name(name) / "topology.py"
+    topology = find_topology(file)
+    ranges = ranges_of(topology, file)
+    assert ranges != Ranges()
+    for seed in range(20):
+        assert not validate(perturbed(topology, draw(seed, topology, ranges)))

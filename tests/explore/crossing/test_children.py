@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.events import ChildSaDeleted, ChildSaEstablished, Record
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 
@@ -14,23 +13,20 @@ pytestmark = [
 ]
 
 
-def _is_up(records: list[Record]) -> bool:
-    return {r.node for r in records if isinstance(r.event, ChildSaEstablished)} == {"left", "right"}
-
-
 @pytest.mark.invariant
-def test_one_child_sa_is_left_and_nothing_is_lost(lab: ScenarioLab, evidence: Evidence) -> None:
-    """Three renewals; a ping every second goes through all the time."""
-    lab.wait_for(_is_up, "the tunnel to be up at both ends")
+def test_the_tunnel_carries_every_packet(lab: ScenarioLab, evidence: Evidence) -> None:
+    """Three renewals while a ping goes through every second; then one pair of SAs is left."""
+    lab.sleep("5s")  # until the tunnel is up
     words = ["ping", "-c", "1900", "-i", "1", "-q", "-I", "10.1.0.1", "10.2.0.1"]
     ping = lab.run("left", words, timeout=2500)
     evidence.text("ping", ping.stdout)
-    records = lab.events()
-    redundant = [r for r in records if getattr(r.event, "why", "") == "redundant"]
-    evidence.text("CHILD_SAs that lost a collision", str(len(redundant)))
+    lab.sleep("10s")  # what was replaced may stay for five seconds
+    states = {node: _states(lab, node) for node in ("left", "right")}
     assert " 0% packet loss" in ping.stdout
-    for node in ("left", "right"):
-        there = [r for r in records if r.node == node]
-        made = sum(isinstance(r.event, ChildSaEstablished) for r in there)
-        gone = sum(isinstance(r.event, ChildSaDeleted) for r in there)
-        assert made - gone == 1, f"{node} has {made - gone} CHILD_SAs"
+    assert states == {"left": 2, "right": 2}, "one SA in, one out"
+
+
+def _states(lab: ScenarioLab, node: str) -> int:
+    """How many SAs this node's kernel has."""
+    listed = lab.run(node, ["ip", "-o", "xfrm", "state"], check=True).stdout
+    return listed.count(" proto esp ")
