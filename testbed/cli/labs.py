@@ -72,12 +72,16 @@ def up(
     ] = False,
     kernel: Annotated[
         str,
-        typer.Option("--kernel", help="host, or guest: a kernel of our own, with all features."),
+        typer.Option(
+            "--kernel",
+            help="host; guest: a kernel of our own that has all features; auto: a guest if the "
+            "host's kernel lacks something.",
+        ),
     ] = "host",
     clock: Annotated[
         str,
-        typer.Option("--clock", help="In a guest: real, or virtual: see testbed clock."),
-    ] = "real",
+        typer.Option("--clock", help="In a guest: real, or virtual (see testbed clock)."),
+    ] = "auto",
     seed: Annotated[
         int | None,
         typer.Option("--seed", help="Of the guest's randomness.  [default: 1 if virtual]"),
@@ -100,8 +104,10 @@ def up(
             f"{name!r} is no name for a lab: letters, digits, '.', '_' and '-', at most 64",
             param_hint="--name",
         )
-    machine = _machine(kernel, clock, seed, start)
     model = find_topology(topology)
+    machine = None
+    if (kernel, clock, seed, start) != ("host", "auto", None, None):
+        machine = _machine(model, kernel, clock, seed, start)
     with _ending_signals():
         lab = _bring_up(model, name or model.name, runs, machine, attached=foreground)
         try:
@@ -122,14 +128,26 @@ def up(
             tell(f"{lab.name} is down; its record: {lab.run_folder}")
 
 
-def _machine(kernel: str, clock: str, seed: int | None, start: str | None) -> Machine | None:
-    """The guest that is asked for, if any."""
-    if (kernel, clock, seed, start) == ("host", "real", None, None):
-        return None  # nothing of all that need be loaded
-    from testbed.scenarios.choice import HOST, Choice
+def _machine(
+    model: Model, kernel: str, clock: str, seed: int | None, start: str | None
+) -> Machine | None:
+    """The guest that is asked for or needed, if any."""
+    from testbed.guest.availability import no_guest_here
+    from testbed.plan import make_plan
+    from testbed.scenarios.choice import GUEST, Choice
+    from testbed.scenarios.needs import missing
+    from testbed.scenarios.placement import Kernels, place
 
     choice = Choice.of(kernel, clock, seed=seed, start=start)
-    return None if choice.kernel == HOST else choice.machine(choice.clock)
+    needs = [feature for feature, _ in make_plan(model).needs]
+    placement = place(needs, choice, Kernels(missing, no_guest_here))
+    if placement.refused:
+        raise LabError(placement.refused, hint="testbed doctor tells what this machine has")
+    if placement.kernel != GUEST:
+        return None
+    if choice.kernel != GUEST:
+        tell(f"in a guest: {placement.why}")
+    return choice.machine(placement.clock)
 
 
 def _bring_up(
