@@ -32,7 +32,8 @@ def test_short_lifetimes_alone_do_no_harm(
     ends = rtx(RTX_DEFAULT, pfs=pfs), azure(AZURE_2016, pfs=pfs)
     lab = fresh_lab(topology(*ends))
     outcome = run(lab, hours, evidence)
-    evidence.add(*sa_evidence(lab.events(), title=_TITLE, router="rtx", tunnel=100))
+    title = f"{_TITLE}, PFS at {'both ends' if pfs else 'neither end'}"
+    evidence.add(*sa_evidence(lab.events(), title=title, router="rtx", tunnel=100))
     require_sound(outcome)
     require_predicted(outcome, *ends, hours)
 
@@ -47,7 +48,9 @@ def test_pfs_at_one_end_breaks_the_first_rekey(fresh_lab: BringUp, evidence: Evi
     lab = fresh_lab(topology(rtx(RTX_DEFAULT), azure(AZURE_2016, pfs=True)))
     outcome = run(lab, 2, evidence)
     records = lab.events()
-    evidence.add(*sa_evidence(records, title=f"{_TITLE}, PFS at Azure only", router="rtx"))
+    evidence.add(
+        *sa_evidence(records, title=f"{_TITLE}, PFS at Azure only", router="rtx", tunnel=100)
+    )
 
     failed = [one for one in records if isinstance(one.event, ChildSaRekeyFailed)]
     assert failed, "the rekey is refused"
