@@ -88,10 +88,10 @@ def judge(ours: dict[str, list[Run]], theirs: dict[str, list[Run]], release: str
         title=TITLE,
         about=f"The same labs, programs and traffic in testbed's guest and in `{_QEMU} "
         f"{' '.join(_MACHINE[-4:])}` (TCG, one CPU, Debian's {release} with all it needs in an "
-        f"initramfs), in turns; hours: {hours}, and {QEMU_HOURS:g} in qemu. Boot is until the command starts, *s/day* wall "
-        "seconds for a virtual day of the lab, boot and bringing up apart; the ratio is one of CPU "
-        "seconds, which a busy machine disturbs less. Median (smallest-largest). Run only when "
-        "asked for: `python -m bench --only icount --record`.",
+        f"initramfs), in turns; hours: {hours}, and {QEMU_HOURS:g} in qemu. Boot is until the "
+        "command starts, *s/day* wall seconds for a virtual day of the lab, boot and bringing up "
+        "apart; the ratio is one of CPU seconds, which a busy machine disturbs less. Median "
+        "(smallest-largest). Run only when asked for: `python -m bench --only icount --record`.",
         table=tuple(rows),
         data=data,
     )

@@ -60,6 +60,8 @@ def judge(runs: dict[str, list[Run]], counted: dict[str, Run]) -> Section:
     ]
     notes += [_wakeups(name, one) for name, one in counted.items()]
     what = f"{_GOAL_LAB}, {HOURS[_GOAL_LAB]:g} virtual hours, boot to end, in at most {_GOAL_S:g} s"
+    cpu = Sample.of([one.cpu for one in runs[_GOAL_LAB]])
+    measured = f"{digits(whole.median)} s, with {digits(cpu.median)} s of CPU time"
     return Section(
         title="Hours of virtual time",
         about="Wall seconds of a lab in a guest with a virtual clock, on a compiled copy of the "
@@ -69,7 +71,7 @@ def judge(runs: dict[str, list[Run]], counted: dict[str, Run]) -> Section:
         "ping is answered, or the run is none. ping's minute is 61.44 s, the kernel's timer wheel "
         "being what it is. No capture runs. Median (smallest-largest).",
         table=tuple(rows),
-        targets=(Target(what, f"{digits(whole.median)} s", whole.median <= _GOAL_S),),
+        targets=(Target(what, measured, whole.median <= _GOAL_S),),
         notes=tuple(notes),
         data={**data, "wakeups per hour": {n: _per_hour(one) for n, one in counted.items()}},
     )
