@@ -14,7 +14,6 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from testbed.errors import TestbedError
 from testbed.guest.boot import Guest, GuestResult
 from testbed.guest.job import Job
 from testbed.guest.kernel_cache import GuestKernel
@@ -183,18 +182,3 @@ class GuestTeam:
 def _kill(process: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(process, signal.SIGKILL)
-
-
-def check_tasks(tasks: Sequence[Task]) -> None:
-    """No two guests may share a folder or a name.
-
-    Raises:
-        TestbedError: two do.
-    """
-    for what, values in (
-        ("name", [task.name for task in tasks]),
-        ("folder", [str(task.folder) for task in tasks]),
-    ):
-        twice = {value for value in values if values.count(value) > 1}
-        if twice:
-            raise TestbedError(f"two guests have one {what}", where=min(twice))
