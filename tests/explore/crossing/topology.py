@@ -16,7 +16,7 @@ from testbed.peers.strongswan.service import strongswan
 KEY = "left and right share this in the lab only"
 KEY_FILE = "/etc/testbed/ike.psk"
 NODES = {"left": ("192.0.2.1", "10.1.0.1"), "right": ("192.0.2.2", "10.2.0.1")}
-REKEY_S, LIFE_S = 600, 900
+REKEY_S, LIFE_S = 100, 150
 
 EXPLORE = Ranges(delay="200ms", start="2s")
 
