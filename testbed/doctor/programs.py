@@ -80,7 +80,7 @@ PROGRAMS: tuple[Program, ...] = (
     ),
     Program(
         "swanctl",
-        "charon-systemd",
+        "strongswan-swanctl",
         "strongSwan, at the ends of IPsec tunnels",  # its daemon has no option that tells
         ("--version",),
         r"^strongSwan (\S+) swanctl",
