@@ -75,7 +75,7 @@ class Agent:
             return
         self._hours.up_ns = time.time_ns()
         self._listen(name)
-        self._send({"up": self._lab.status(), "clock": self._hours.state()})
+        self._send({"up": self._lab.status(), "clock": self._clock()})
         while not self._over:
             self._step()
         self._send({"gone": True, "asked": self._asked_down})
@@ -112,7 +112,7 @@ class Agent:
         """Let time pass or hold it, as is needed now, and deal with what comes."""
         hours = self._hours
         visits = list(self._visits.values())
-        needed = any(visit.needs_time for visit in visits)
+        needed = self._time_is_needed()
         watched = any(visit.watches for visit in visits)
         stop_ns = hours.next_stop_ns(needed, watched)
         if not hours.is_virtual:
@@ -127,7 +127,14 @@ class Agent:
             self._hear(HOLD)
             self._settled = False
         for visit in hours.arrived():
-            self._send({"visit": visit, "message": {"clock": hours.state(), "arrived": True}})
+            self._send({"visit": visit, "message": {"clock": self._clock(), "arrived": True}})
+
+    def _time_is_needed(self) -> bool:
+        return any(visit.needs_time for visit in self._visits.values())
+
+    def _clock(self) -> dict[str, Any]:
+        """What the clock shows and does."""
+        return self._hours.state(self._time_is_needed())
 
     def _let_pass(self, stop_ns: int | None) -> None:
         """Let time flow until something happens, at most that long."""
@@ -145,7 +152,7 @@ class Agent:
             self._look()
             self._hours.nothing_happened()
             for number in self._hours.on_the_way:
-                self._send({"visit": number, "message": {"progress": self._hours.state()}})
+                self._send({"visit": number, "message": {"progress": self._clock()}})
         on_the_way = bool(self._hours.on_the_way)
         if self._rung or self._until_poll <= 0 or (self._timer_off and on_the_way):
             self._hear(POLL)
@@ -228,16 +235,16 @@ class Agent:
             case "hold":
                 hours.speed = None
                 for other in hours.stop_all():
-                    stopped = {"clock": hours.state(), "arrived": False, "held": True}
+                    stopped = {"clock": self._clock(), "arrived": False, "held": True}
                     self._send({"visit": other, "message": stopped})
-        self._send({"visit": number, "message": {"clock": hours.state(), **answer}})
+        self._send({"visit": number, "message": {"clock": self._clock(), **answer}})
 
     def _send(self, message: Message, data: bytes = b"") -> None:
         self._link.send(Kind.TALK, pack(message, data))
 
     def _rest(self, how: str) -> list[tuple[Message, bytes]]:
         """Say how the agent rests; what the keeper has to say then."""
-        self._send({"rest": how, "clock": self._hours.state()})
+        self._send({"rest": how, "clock": self._clock()})
         heard = []
         while True:
             message, data = unpack(self._link.receive()[1])

@@ -46,13 +46,14 @@ class Hours:
         self._slice_ns = FIRST_NS
         self._grace_until_ns = 0
 
-    def state(self) -> dict[str, Any]:
-        """What the clock shows and does."""
+    def state(self, needed: bool = False) -> dict[str, Any]:
+        """What the clock shows and does; ``needed`` tells that a request needs time."""
+        moves = needed or bool(self._advances)
         return {
             "now_ns": time.time_ns(),
             "up_ns": self.up_ns,
             "virtual": self.is_virtual,
-            "held": self.is_virtual and self.speed is None and not self._advances,
+            "held": self.is_virtual and self.speed is None and not moves,
             "speed": self.speed,
         }
 

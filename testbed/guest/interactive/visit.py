@@ -72,11 +72,12 @@ class Visit:
         self._wait = Wait.OTHER
         for number, watch in self._watches.items():
             stream = self._streams[number]
-            if not stream.is_open or stream.has_unread:
+            if stream.has_unread:
                 continue
             wait = watch.look()
             self._wait = max(self._wait, wait)
-            if stream.kind == IN and wait is not Wait.OTHER and not self._asked_for_input:
+            wanted = stream.kind == IN and stream.is_open and wait is not Wait.OTHER
+            if wanted and not self._asked_for_input:
                 self._asked_for_input = True
                 self._send({"want": number})
 
