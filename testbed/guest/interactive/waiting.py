@@ -20,6 +20,7 @@ from testbed.guest.interactive.tracer import Call
 
 _READ, _POLL, _READV, _SELECT, _EPOLL_WAIT = 0, 7, 19, 23, 232
 _PSELECT6, _PPOLL, _EPOLL_PWAIT, _EPOLL_PWAIT2 = 270, 271, 281, 441
+_RESTART = 219
 _UNLIMITED = 0xFFFF_FFFF
 _POLLFD = struct.Struct("=ihh")
 _MOST_FDS = 1024
@@ -48,6 +49,7 @@ class Watch:
         self._device = device
         self._is_terminal = stat.S_ISCHR(device.st_mode)
         self._seen: dict[int, tuple[str, Wait]] = {}
+        self._begun: dict[int, Call] = {}
         self._newest = ""
 
     def look(self) -> Wait:
@@ -92,8 +94,13 @@ class Watch:
 
     def _wait_of(self, pid: int) -> Wait:
         call = tracer.call_of(pid)
+        if call is not None and call.number == _RESTART:
+            # A poll that goes on after we have looked: it is what it was.
+            begun = self._begun.get(pid)
+            call = begun if begun is not None and begun.arguments == call.arguments else None
         if call is None:
             return Wait.OTHER
+        self._begun[pid] = call
         if call.number in (_READ, _READV):
             return Wait.USER if self._is_it(pid, call.arguments[0]) else Wait.OTHER
         waited_for = list(_waited_for(pid, call))
