@@ -72,7 +72,8 @@ class LiveTable:
     def pytest_collection_finish(self) -> None:
         """Now the number of scenarios is known."""
         self.total = len(self.sharing.placements)
-        self.console.print(f"{self.total} scenarios")
+        if self.total:  # of none, the closing line says why
+            self.console.print(f"{self.total} scenarios")
         for group in self.sharing.groups:
             self.console.print(f"  {escape(group.line)}", highlight=False, soft_wrap=True)
         if self.console.is_terminal:
