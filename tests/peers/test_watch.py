@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.events import (
     ChildSaDeleted,
     ChildSaEstablished,
@@ -15,6 +17,7 @@ from testbed.events import (
     IkeSaRekeyStarted,
     IkeSaReplaced,
 )
+from testbed.events.sa_kinds import Exchange, Who, Why
 from testbed.peers.strongswan.log_lines import Fact, is_noise, read_line
 from testbed.peers.strongswan.messages import Section
 from testbed.peers.strongswan.watch import SaWatch
@@ -167,18 +170,64 @@ def test_why_the_peer_deletes_it_does_not_tell() -> None:
     ]
 
 
-def test_a_dead_peer_takes_everything_along() -> None:
+def _down(number: int) -> list[tuple[int, str, Section]]:
+    """An IKE_SA ends with its CHILD_SA: charon names the IKE_SA first."""
+    with_child = {**ike(number), "child-sas": {"tunnel100-1": child()}}
+    return [
+        (NOW, "ike-updown", {"rtx": ike(number)}),
+        (NOW, "child-updown", {"rtx": with_child}),
+    ]
+
+
+@pytest.mark.parametrize("rekeyed", [False, True], ids=["the first IKE_SA", "a rekeyed one"])
+@pytest.mark.parametrize(
+    ("texts", "by", "why", "exchange"),
+    [
+        (("giving up after 5 retransmits",), "local", "dead-peer", None),
+        (
+            ("deleting IKE_SA rtx[N] between a...b", "sending DELETE for IKE_SA rtx[N]"),
+            "local",
+            "closed",
+            "INFORMATIONAL",
+        ),
+        (
+            ("received DELETE for IKE_SA rtx[N]", "IKE_SA deleted"),
+            "peer",
+            None,
+            "INFORMATIONAL",
+        ),
+    ],
+    ids=["dead peer", "by us", "by the peer"],
+)
+def test_an_ike_sa_takes_its_child_sas_along(
+    texts: tuple[str, ...], by: Who, why: Why | None, exchange: Exchange | None, rekeyed: bool
+) -> None:
     watch = _watch()
-    assert _events(watch, ("[IKE] <rtx|1> giving up after 5 retransmits",)) == []
-    owner = {**ike(), "child-sas": {"tunnel100-1": child()}}
-    down: list[tuple[int, str, Section]] = [
-        (NOW, "child-updown", {"rtx": owner}),
-        (NOW, "ike-updown", {"rtx": ike()}),
-    ]
-    assert _events(watch, (), *down) == [
+    number = 1
+    if rekeyed:
+        number = 2
+        done = ("[IKE] <rtx|1> sending DELETE for IKE_SA rtx[1]", "[IKE] <rtx|1> IKE_SA deleted")
+        *_, deleted = _events(watch, done, ike_rekey())
+        assert deleted == IkeSaDeleted(*_WHO, IKE[0], "local", "replaced", "INFORMATIONAL")
+    spoken = tuple(f"[IKE] <rtx|{number}> {text.replace('N', str(number))}" for text in texts)
+    assert _events(watch, spoken, *_down(number)) == [
         ChildSaDeleted(*_WHO, ESP[0], None, "with-ike-sa", None),
-        IkeSaDeleted(*_WHO, IKE[0], "local", "dead-peer", None),
+        IkeSaDeleted(*_WHO, IKE[number - 1], by, why, exchange),
     ]
+    assert _events(watch, spoken, *_down(number)) == [], "each is told of once"
+
+
+def test_an_ike_sa_whose_end_only_the_log_tells_takes_them_along_too() -> None:
+    texts = ("[IKE] <rtx|1> received DELETE for IKE_SA rtx[1]", "[IKE] <rtx|1> IKE_SA deleted")
+    assert _events(_watch(), texts) == [
+        ChildSaDeleted(*_WHO, ESP[0], None, "with-ike-sa", None),
+        IkeSaDeleted(*_WHO, IKE[0], "peer", None, "INFORMATIONAL"),
+    ]
+
+
+def test_an_idle_child_sa_that_ends_by_itself_is_told_of_by_the_log_alone() -> None:
+    with_child: Section = {**ike(), "child-sas": {"tunnel100-1": child()}}
+    assert _events(_watch(), (), (NOW, "child-updown", {"rtx": with_child})) == []
 
 
 def test_the_loser_of_a_collision_was_never_announced() -> None:

@@ -122,8 +122,21 @@ class SaWatch:
                         self._notify.pop(line.ike, None),
                     ),
                 )
+            case Fact.SENDS_IKE_DELETE | Fact.GETS_IKE_DELETE | Fact.PEER_SILENT:
+                self._ike_ends_by(line)  # charon tells of the SAs' end in the same breath
             case _:
                 pass
+
+    def _ike_ends_by(self, line: Line) -> None:
+        """Why an IKE_SA that is known is about to end; whoever spoke of it first decided it."""
+        silent = line.fact is Fact.PEER_SILENT
+        ike = self._ikes.get((line.ike or "") if silent else line.texts[0])
+        if ike is None:
+            return
+        if silent:
+            ike.silent = True
+        else:
+            ike.deleter = ike.deleter or ("local" if line.fact is Fact.SENDS_IKE_DELETE else "peer")
 
     def _ike_rekey(self, number: str, by: Who) -> Event:
         return IkeSaRekeyStarted(COMPONENT, self._peer, self._ikes[number].spis, by)
@@ -142,7 +155,9 @@ class SaWatch:
                     yield from self._ike_replaced(ike)
                 case "child-updown":
                     for child in _sections(ike, "child-sas"):
-                        yield from self._child_up(ike, child) if up else self._child_down(child)
+                        # One that ends by itself has lines of its own in the log; those that end
+                        # with their IKE_SA ended in ``_ike_down``.
+                        yield from self._child_up(ike, child) if up else ()
                 case "child-rekey":
                     for pair in _sections(ike, "child-sas"):
                         yield from self._child_replaced(ike, pair)
@@ -171,14 +186,21 @@ class SaWatch:
         old_spis, new_spis = _ike_spis(old), _ike_spis(new)
         self._ikes.setdefault(number, _Ike(old_spis, by_auth=False)).replaced = True
         self._ikes[successor] = _Ike(new_spis, by_auth=False, has_child=True)
+        for child in self._children:
+            if child.ike == number:  # RFC 7296 section 2.8: the new IKE_SA inherits all CHILD_SAs
+                child.ike = successor
         established = self._ike_established(new, self._ike_life.get(number))
         yield replace(established, exchange="CREATE_CHILD_SA", old=old_spis)
         yield IkeSaReplaced(COMPONENT, self._peer, old_spis, new_spis, established.by)
 
     def _ike_down(self, number: str) -> Iterator[Event]:
+        """It and all CHILD_SAs in it; charon names the IKE_SA first."""
         known = self._ikes.pop(number, None)
-        if known is not None:
-            yield self._ike_deleted(known)
+        if known is None:
+            return
+        for child in [one for one in self._children if one.ike == number]:
+            yield self._child_deleted(child, "with-ike-sa")
+        yield self._ike_deleted(known)
 
     def _ike_deleted(self, ike: _Ike) -> IkeSaDeleted:
         why: Why | None = "replaced" if ike.replaced else "dead-peer" if ike.silent else None
@@ -225,14 +247,6 @@ class SaWatch:
         yield established
         yield ChildSaReplaced(COMPONENT, self._peer, old, established.spis, established.by)
 
-    def _child_down(self, child: Section) -> Iterator[Event]:
-        known = self._by_spis(_esp_spis(child))
-        if known is None:
-            return
-        owner = self._ikes.get(known.ike)
-        if owner is not None and (owner.silent or owner.deleter is not None):
-            yield self._child_deleted(known, "with-ike-sa")
-
     def _end(self, line: Line) -> Iterator[Event]:
         """Deletes: whoever spoke of one first has decided it."""
         texts = line.texts
@@ -253,18 +267,10 @@ class SaWatch:
                         yield ChildSaDeleted(COMPONENT, self._peer, spis, None, "redundant")
                     else:
                         yield self._child_deleted(known, _why_closed(known))
-            case Fact.SENDS_IKE_DELETE if texts[0] in self._ikes:
-                ike = self._ikes[texts[0]]
-                ike.deleter = ike.deleter or "local"
-            case Fact.GETS_IKE_DELETE if texts[0] in self._ikes:
-                ike = self._ikes[texts[0]]
-                ike.deleter = ike.deleter or "peer"
-            case Fact.PEER_SILENT if line.ike in self._ikes:
-                assert line.ike is not None
-                self._ikes[line.ike].silent = True
-            case Fact.IKE_DELETED if line.ike in self._ikes:
-                assert line.ike is not None
-                yield self._ike_deleted(self._ikes.pop(line.ike))
+            case Fact.SENDS_IKE_DELETE | Fact.GETS_IKE_DELETE | Fact.PEER_SILENT:
+                self._ike_ends_by(line)  # of an IKE_SA that this batch brought
+            case Fact.IKE_DELETED if line.ike is not None:
+                yield from self._ike_down(line.ike)
             case _:
                 pass
 
