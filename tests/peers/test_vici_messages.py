@@ -72,6 +72,23 @@ def test_any_bytes_are_a_packet_or_an_error_of_ours(data: bytes) -> None:
         decode_packet(data)
 
 
+@given(st.lists(st.sampled_from([b"\x01\x01s", b"\x03\x01k\x00\x01v", b"\x02"]), max_size=400))
+def test_sections_in_sections_are_a_message_or_an_error_of_ours(pieces: list[bytes]) -> None:
+    with suppress(ViciError):
+        message = decode_message(b"".join(pieces))
+        assert decode_message(encode_message(message)) == message
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(32, True), (33, False), (100_000, False)])
+def test_no_message_makes_us_dig_without_end(depth: int, fits: bool) -> None:
+    data = b"\x01\x01s" * depth + b"\x02" * depth
+    if fits:
+        assert encode_message(decode_message(data)) == data
+    else:
+        with pytest.raises(ViciError, match="nested more than 32 deep"):
+            decode_message(data)
+
+
 @given(st.integers(0, len(_EXAMPLE_BYTES) - 1))
 def test_a_message_cut_short_is_noticed(length: int) -> None:
     whole = length in (0, 14)  # nothing at all, and the first pair alone, are messages, too

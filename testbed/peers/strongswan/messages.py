@@ -20,6 +20,7 @@ Section: TypeAlias = "Mapping[str, str | list[str] | Section]"
 _WHERE = "vici message"
 _LONGEST_NAME = 0xFF
 _LONGEST_VALUE = 0xFFFF
+_DEEPEST = 32
 
 
 class ViciError(TestbedError):
@@ -148,7 +149,7 @@ class _Reader:
 
     def message(self) -> Section:
         """All elements up to the end of the bytes."""
-        section = self._section(nested=False)
+        section = self._section(depth=0)
         assert self._position == len(self._data)
         return section
 
@@ -167,11 +168,13 @@ class _Reader:
         self._position += size
         return piece
 
-    def _section(self, *, nested: bool) -> Section:
+    def _section(self, *, depth: int) -> Section:
+        if depth > _DEEPEST:
+            raise ViciError(f"sections nested more than {_DEEPEST} deep", where=_WHERE)
         section: dict[str, str | list[str] | Section] = {}
         while self._position < len(self._data):
             element = self._take(1)[0]
-            if element == Element.SECTION_END and nested:
+            if element == Element.SECTION_END and depth:
                 return section
             if element == Element.KEY_VALUE:
                 name = self.short()
@@ -181,10 +184,10 @@ class _Reader:
                 section[name] = self._list()
             elif element == Element.SECTION_START:
                 name = self.short()
-                section[name] = self._section(nested=True)
+                section[name] = self._section(depth=depth + 1)
             else:
                 raise ViciError(f"element {element} cannot stand here", where=_WHERE)
-        if nested:
+        if depth:
             raise ViciError("a section does not end", where=_WHERE)
         return section
 
