@@ -46,7 +46,7 @@ def sa_history(records: Iterable[Record], tolerance_s: float = TOLERANCE_S) -> H
     ends = _ends(told)
     groups = _groups(sorted(views_of(told), key=lambda one: ends.index(one[1].node)), ends)
     sas = sorted(
-        (_merged(group, last, round(tolerance_s * 1e9)) for group in groups),
+        (_merged(group, ends, last, round(tolerance_s * 1e9)) for group in groups),
         key=lambda sa: (_begin(sa), sa.sort != "IKE", str(sa.spis)),
     )
     return History(
@@ -110,9 +110,10 @@ def _facing(one: View, two: View, nodes: tuple[str, ...]) -> bool:
     return all(a.peer == b.node or a.peer not in nodes for a, b in ((one, two), (two, one)))
 
 
-def _merged(group: _Group, last: Mapping[str, int], tolerance_ns: int) -> Sa:
+def _merged(group: _Group, ends: tuple[str, ...], last: Mapping[str, int], tolerance_ns: int) -> Sa:
     views = tuple(_named(view, group.views) for view in group.views)
     disagreements = [text for view in views for text in view.contradictions]
+    disagreements += _told_by_one(views, ends, last, tolerance_ns)
     for name, words in (
         ("born_ns", "established"),
         ("replaced_ns", "replaced"),
@@ -186,6 +187,26 @@ def _times_apart(
         if last[silent] > time + tolerance_ns:
             return [f"{node} told that it was {words}, {silent} did not"]
     return []
+
+
+def _told_by_one(
+    views: tuple[View, ...], ends: tuple[str, ...], last: Mapping[str, int], tolerance_ns: int
+) -> list[str]:
+    """An SA of which only one end told, though the other went on talking.
+
+    The loser of a collision (RFC 7296 section 2.8.1) may be known to one end alone.
+    """
+    if len(views) != 1 or views[0].why == "redundant":
+        return []
+    (view,) = views
+    others = [node for node in ends if node != view.node]
+    # A peer known by its address is the other of two ends; among more nobody can tell.
+    peers = [node for node in others if node == view.peer] or (others if len(others) == 1 else [])
+    return [
+        f"{view.node} told of it, {peer} did not"
+        for peer in peers
+        if last[peer] > view.seen_ns + tolerance_ns
+    ]
 
 
 def _words_apart(views: tuple[View, ...], name: str, words: str) -> list[str]:

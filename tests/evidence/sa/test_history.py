@@ -294,6 +294,26 @@ def test_silence_of_one_end_is_shown_if_it_went_on_talking() -> None:
     ]
 
 
+def test_an_sa_of_which_one_end_only_told_is_shown_if_the_other_went_on_talking() -> None:
+    both = [
+        _told(0, _established()),
+        _told(0, ChildSaEstablished("x", LOCAL, ONE.of_peer(), "peer"), PEER),
+    ]
+    alone = _told(100, _established(TWO))
+    assert list(sa_history([*both, alone]).disagreements()) == []
+    talk = _told(500, ChildSaDeleted("x", LOCAL, ONE.of_peer(), "local"), PEER)
+    gone = _told(500, ChildSaDeleted("x", PEER, ONE, "peer"))
+    assert list(sa_history([*both, alone, talk, gone]).disagreements()) == [
+        "CHILD_SA 2: rtx told of it, azure did not"
+    ]
+    lost = _told(101, ChildSaDeleted("x", PEER, TWO, None, "redundant"))
+    assert list(sa_history([*both, alone, lost, talk, gone]).disagreements()) == []
+    by_address = _told(100, _established(TWO, peer="203.0.113.4"))
+    assert list(sa_history([*both, by_address, talk, gone]).disagreements()) == [
+        "CHILD_SA 2: rtx told of it, azure did not"
+    ]
+
+
 def test_an_end_that_contradicts_itself_is_shown() -> None:
     history = sa_history([_told(0, _established()), _told(1, _established(by="peer"))])
     assert history.sas[0].born_by == LOCAL
