@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,11 +92,12 @@ def explore(
         os.environ[VARIABLE] = str(runs)
     search, tries, folder = _begin(name, select, jobs)
     result = _search(search, tries, wanted, collect=collect, shrink=shrink)
-    _write(folder, result, wanted)
+    again = _Again(name, select)
+    _write(folder, result, wanted, again)
     if as_json:
-        say_json(_json(result, wanted, folder))
+        say_json(_json(result, wanted, folder, again))
     else:
-        _tell_result(result, folder)
+        _tell_result(result, folder, again)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(1 if result.found else 0)
@@ -179,18 +182,36 @@ class _Pace:
         )
 
 
-def _tell_result(result: Result, folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """The command that tries a seed again."""
+
+    lab: str
+    select: str
+
+    def of(self, seed: int) -> str:
+        words = ["testbed", "explore", self.lab, "--seeds", f"{seed}..{seed}", "--shrink", "0"]
+        return shlex.join([*words, "-k", self.select] if self.select else words)
+
+
+def _replay(found: Found) -> str | None:
+    """The command that does its run again; None if that broke off, for then nothing can."""
+    trial = found.least or found.trial
+    return None if trial.history is None else shlex.join(["testbed", "replay", str(trial.folder)])
+
+
+def _tell_result(result: Result, folder: Path, again: _Again) -> None:
     if result.interrupted:
         tell("interrupted")
     if not result.found:
         say(f"{good('nothing failed')}: {count(result.tried, 'seed')}")
         return
     for found in result.found:
-        _tell_found(found)
+        _tell_found(found, again)
     say(f"{count(result.tried, 'seed')} tried, {len(result.found)} failing; {folder}")
 
 
-def _tell_found(found: Found) -> None:
+def _tell_found(found: Found, again: _Again) -> None:
     trial: Trial = found.least or found.trial
     say(f"{bad('seed')} {bold(str(trial.seed))} {bad('fails')}")
     for failure in trial.failures:
@@ -203,17 +224,22 @@ def _tell_found(found: Found) -> None:
         say(f"  perturbation: {before} parts, {after} after {runs}{how}")
     for line in trial.perturbation.lines():
         say(f"    {line}")
-    say(f"  replay it:  testbed replay {trial.folder}")
+    replay = _replay(found)
+    if replay is not None:
+        say(f"  replay it:  {replay}")
+    else:
+        say(f"  the run broke off, so it cannot be replayed: {trial.folder}")
+        say(f"  try it again:  {again.of(trial.seed)}")
 
 
-def _write(folder: Path, result: Result, seeds: range) -> None:
+def _write(folder: Path, result: Result, seeds: range, again: _Again) -> None:
     import json
 
-    text = json.dumps(_json(result, seeds, folder), indent=2) + "\n"
+    text = json.dumps(_json(result, seeds, folder, again), indent=2) + "\n"
     (folder / "explore.json").write_text(text, encoding="utf-8")
 
 
-def _json(result: Result, seeds: range, folder: Path) -> dict[str, Any]:
+def _json(result: Result, seeds: range, folder: Path, again: _Again) -> dict[str, Any]:
     return {
         "seeds": [seeds[0], seeds[-1]],
         "tried": result.tried,
@@ -224,7 +250,8 @@ def _json(result: Result, seeds: range, folder: Path) -> dict[str, Any]:
                 **(found.least or found.trial).to_json(),
                 "drawn": found.trial.perturbation.to_json(),
                 "shrinking_runs": None if found.shrunk is None else found.shrunk.runs,
-                "replay": f"testbed replay {found.folder}",
+                "replay": _replay(found),
+                "again": again.of(found.trial.seed),
             }
             for found in result.found
         ],

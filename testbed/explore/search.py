@@ -29,11 +29,6 @@ class Found:
     shrunk: Shrunk | None = None
     least: Trial | None = None
 
-    @property
-    def folder(self) -> Path:
-        """The run to replay."""
-        return (self.least or self.trial).folder
-
 
 @dataclass(slots=True)
 class Result:

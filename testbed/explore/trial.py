@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ from typing import Any
 from testbed.errors import TestbedError
 from testbed.explore.perturbation import Perturbation
 from testbed.guest.boot import Guest
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import GuestError, HostTroubleError
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Kind
 from testbed.guest.machine import START, Jitter, Machine, VirtualClock
@@ -28,6 +29,7 @@ GUEST = "the guest"
 
 _FAILED = ("failed", "error")
 _PYTEST_FAILED = 1
+_ROOM = 1 << 20
 
 
 class ExploreError(TestbedError):
@@ -102,23 +104,42 @@ class Tries:
         """Try a seed.
 
         Raises:
-            ExploreError: the command could not judge anything, as would be for every seed.
+            ExploreError: the command could not judge anything, as would be for every seed; or
+                this machine cannot run it (it has no kernel, its disk is full).
             StoppedError: :meth:`stop` was called meanwhile.
         """
+        try:
+            return self._run(seed, perturbation, folder)
+        except (HostTroubleError, OSError) as error:
+            if self._stopped:
+                raise StoppedError from error
+            what, hint = str(error), "it says nothing about the lab: put it right and explore again"
+            if isinstance(error, HostTroubleError):
+                what, hint = error.what, error.hint or hint
+            raise ExploreError(
+                f"this machine cannot run seed {seed}: {what}", where=str(folder), hint=hint
+            ) from error
+
+    def _run(self, seed: int, perturbation: Perturbation, folder: Path) -> Trial:
         began = time.monotonic()
         machine = machine_of(seed, perturbation)
         begin(self._prepared.recipe(machine, self._kernel, perturbation.to_json()), folder)
         errors: list[bytes] = []
         try:
             status = self._boot(machine, folder, errors)
+        except HostTroubleError:
+            raise
         except GuestError as error:
             if self._stopped:
                 raise StoppedError from error
+            _require_room(folder)
             failures = (*_failures(folder), Failure(GUEST, error.what))
             return Trial(seed, perturbation, folder, failures, None, time.monotonic() - began)
         if self._stopped:
             raise StoppedError
         failures = _failures(folder)
+        if failures:
+            _require_room(folder)
         if status not in (0, _PYTEST_FAILED) or (status and not failures):
             text = b"".join(errors).decode(errors="replace").strip()
             trouble = "\n".join([*_trouble(folder), *text.splitlines()[-20:]])
@@ -165,6 +186,13 @@ class Tries:
         if not self._told:
             self._told = True
             self._say("others run guests on this machine, too: seeds wait for one per CPU to end")
+
+
+def _require_room(folder: Path) -> None:
+    """What failed on a full disk may have failed for that reason alone."""
+    about = os.statvfs(folder)
+    if about.f_bavail * about.f_frsize < _ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _failures(folder: Path) -> tuple[Failure, ...]:

@@ -285,5 +285,5 @@ class Guest:
     def _died(self) -> GuestError:
         """The error that says how a guest ended that ended too early."""
         status = self._process.wait()
-        when = "before its command did" if Kind.STARTED in self._times else "while it booted"
+        when = "before its command did" if Kind.STARTED in self._times else ending.WHILE_BOOTING
         return ending.died(self._console, status, when, self._memory_mb)

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import GuestError, HostTroubleError
 
 UML_FOLDER = "uml"
 """In the control folder: where the kernel keeps its pid and the socket of its console."""
@@ -31,13 +31,14 @@ class Console:
         """Open it anew for a guest.  The guest holds a lock on it for as long as it lives.
 
         Raises:
-            GuestError: another guest has it, or the folder cannot be made.
+            GuestError: another guest has it.
+            HostTroubleError: the folder cannot be made, or not be written to.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("ab")
         except OSError as error:
-            raise GuestError(
+            raise HostTroubleError(
                 f"cannot write to the run folder: {error.strerror}", where=str(self.path.parent)
             ) from error
         try:

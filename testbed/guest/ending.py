@@ -6,17 +6,19 @@ import re
 import signal
 
 from testbed.guest.console import Console
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import GuestError, HostTroubleError
 
 _PANIC = re.compile(r"Kernel panic - not syncing: (.+)")
 # Without "Memory cgroup" in front: a limit that a lab set for itself is the lab's own business.
 _VICTIM = re.compile(r"(?<!cgroup )[Oo]ut of memory: Killed process (\d+) \((.*?)\) total-vm")
 _NO_VICTIM = re.compile(r"deadlocked on memory|no killable processes")
 _MANY = 3
+WHILE_BOOTING = "while it booted"
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGBUS)  # SIGBUS: no room for more of its memory
 
 
 def died(console: Console, status: int, when: str, memory_mb: int) -> GuestError:
-    """The error for a guest whose kernel is gone.
+    """The error for a guest whose kernel is gone; a HostTroubleError if it is not to blame.
 
     Args:
         console: what the kernel said.
@@ -27,13 +29,15 @@ def died(console: Console, status: int, when: str, memory_mb: int) -> GuestError
     text = console.text()
     if _VICTIM.search(text) or _NO_VICTIM.search(text):
         return out_of_memory(console, when, memory_mb)
-    if panic := _PANIC.search(text):
+    panic = _PANIC.search(text)
+    if panic:
         what = f"the guest's kernel panicked {when}: {panic[1].strip()}"
     elif status < 0:
         what = f"the guest was killed by {signal.Signals(-status).name} {when}"
     else:
         what = f"the guest ended ({status}) {when}"
-    return GuestError(
+    from_outside = not panic and (status in _FROM_OUTSIDE or when == WHILE_BOOTING)
+    return (HostTroubleError if from_outside else GuestError)(
         f"{what}{console.last_words()}",
         where=str(console.path),
         hint="it was ended from outside: by hand, or by the host when its own memory was used up"

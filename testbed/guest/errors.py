@@ -9,6 +9,10 @@ class GuestError(TestbedError):
     """A guest could not be started, or ended before its command did."""
 
 
+class HostTroubleError(GuestError):
+    """The host could not run a guest, or ended it: nothing is known of what was to run in it."""
+
+
 class GuestStuckError(GuestError):
     """A program in a guest with a virtual clock computes without end, so time stands still."""
 

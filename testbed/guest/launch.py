@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from testbed.guest.console import UML_FOLDER
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import HostTroubleError
 from testbed.guest.machine import Machine, command_line
 from testbed.guest.progress import PROGRESS, ProgressFile
 
@@ -49,7 +49,7 @@ def memory_folder(megabytes: int) -> str:
     Programs run from that memory, so the file system must allow it (Docker's /dev/shm does not).
 
     Raises:
-        GuestError: there is none.
+        HostTroubleError: there is none.
     """
     rooms = []
     for folder in _MEMORY_FOLDERS:
@@ -61,7 +61,7 @@ def memory_folder(megabytes: int) -> str:
             rooms.append(f"{folder} has {room} MB")
         else:
             return str(folder)
-    raise GuestError(
+    raise HostTroubleError(
         f"there is no room for a guest's {megabytes} MB of memory: {', '.join(rooms)}",
         hint="give the guest less memory, or make room",
     )
