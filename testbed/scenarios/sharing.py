@@ -179,15 +179,15 @@ class Sharing:
 
 
 def _drain(team: GuestTeam, runs: dict[str, PartRun]) -> None:
-    """Take what interrupted guests still say, for so long and no longer."""
+    """Take what interrupted guests still say, for so long and no longer; then end them."""
     deadline = time.monotonic() + _PATIENCE_S
-    for one in team.news():
+    for one in team.news(_LOOK_EVERY_S):
         if isinstance(one, Said):
             runs[one.task.name].take(one)
         elif isinstance(one, Ended):
             runs[one.task.name].end(one, interrupted=True)
         if time.monotonic() > deadline:
-            return
+            team.kill()  # each is told of as ended, and so the loop comes to its end
 
 
 def _note_kernel(config: pytest.Config, kernel: GuestKernel) -> None:
