@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from testbed.errors import TestbedError
 from testbed.events import (
     ChildSaDeleted,
     ChildSaEstablished,
@@ -18,10 +24,18 @@ from testbed.events import (
 )
 from testbed.events.sa_kinds import Who
 from testbed.evidence.sa import History, sa_history
-from topologies.azure_rekey import checks
+from topologies.azure_rekey import checks, traffic
 from topologies.azure_rekey.topology import PC, VM
 from topologies.azure_rekey.traffic import Probe, Stream, probes, read_ping, read_trickle
-from topologies.azure_rekey.wire import NAMES, EspPacket, IkeMessage, Row, esp_packets, ike_messages
+from topologies.azure_rekey.wire import (
+    NAMES,
+    EspPacket,
+    IkeMessage,
+    Row,
+    esp_packets,
+    fields,
+    ike_messages,
+)
 
 S = 10**9
 T0 = 1_735_689_600 * S
@@ -185,6 +199,25 @@ def test_rows_become_packets() -> None:
     assert (packet.sender, packet.spi, packet.sequence) == ("rtx", "c0000001", 5)
 
 
+def test_an_icmp_error_that_quotes_is_no_packet_of_the_tunnel() -> None:
+    esp = {"ip.src": "198.51.100.2", "esp.spi": "0xc0000001", "esp.sequence": "5"}
+    error = {"ip.src": "203.0.113.4,198.51.100.2", "icmp.type": "3"}
+    ike = {"isakmp.ispi": IKE.initiator, "isakmp.exchangetype": "36", "isakmp.flags": "0x28"}
+    rows: list[Row] = [{**_row("azure/wan", 1), **esp, **ike, **error}]
+    assert [*esp_packets(rows), *ike_messages(rows)] == []
+    twice: Row = {**_row("azure/wan", 1), **esp, "esp.sequence": "5,6"}
+    with pytest.raises(TestbedError, match=r"not one number: esp\.sequence is '5,6'"):
+        list(esp_packets([twice]))
+
+
+def test_what_tshark_cannot_read_is_said_in_its_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        TestbedError, match=r"none.pcapng: tshark: The file .* doesn't exist\."
+    ) as caught:
+        fields(tmp_path / "none.pcapng", "ip", "ip.src")
+    assert caught.value.where == str(tmp_path / "none.pcapng")
+
+
 _PING = """\
 PING 10.1.0.4 (10.1.0.4) 56(84) bytes of data.
 [1735689600.078670] 64 bytes from 10.1.0.4: icmp_seq=1 ttl=62 time=0.001 ms
@@ -208,16 +241,63 @@ def test_reading_what_ping_wrote() -> None:
 
 
 def test_reading_the_trickle() -> None:
-    stream = read_trickle("1 100 200\n2 300000000100 300000000150\n")
+    whole = "1 100\n1 100 200\n2 300000000100\n2 300000000100 300000000150\n"
+    stream = read_trickle(whole)
     assert (stream.sent, [probe.answered_ns for probe in stream.answered]) == (
         2,
         [200, 300_000_000_150],
     )
+    assert stream.lost_ns == ()
+    waiting = read_trickle(f"{whole}3 600000000100\n")
+    assert (waiting.sent, waiting.answered) == (3, stream.answered)
+    assert waiting.lost_ns == (600_000_000_100,)
+    assert read_trickle("").sent == 0
+
+
+def test_a_stream_that_was_interrupted() -> None:
+    answered = tuple(Probe(number, T0, 0.1) for number in range(12))
+    stream = Stream("TCP", 300, 12, answered)
+    assert list(checks.interrupted(stream, 1)) == []
+    assert list(checks.interrupted(replace(stream, sent=13), 1)) == ["TCP: 12 of 13 were answered"]
+    (short,) = checks.interrupted(stream, 2)
+    assert short == "TCP: 12 were sent in 2 hours, not 23"
+    (dead,) = checks.interrupted(replace(stream, trouble="it ended"), 1)
+    assert dead == "TCP: it ended"
+
+
+def _trickle(*words: str) -> subprocess.Popen[str]:
+    program = Path(traffic.__file__).with_name("trickle.py")
+    return subprocess.Popen([sys.executable, program, *words], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("answers", [1, 0])
+def test_the_trickle_tells_of_a_question_before_it_is_answered(
+    tmp_path: Path, answers: int
+) -> None:
+    """Also of one that never is: then the program fails, as it does in a tunnel that broke."""
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with _trickle("ask", "127.0.0.1", str(port), "3600", str(log)) as asking:
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(100) == b"1\n"
+                assert read_trickle(log.read_text()).lost_ns != ()
+                if answers:
+                    asking.send_signal(signal.SIGTERM)  # waits for the answer
+                    connection.sendall(b"1\n")
+                    assert connection.recv(100) == b""
+            _, words = asking.communicate(timeout=20)
+    stream = read_trickle(log.read_text())
+    assert (stream.sent, len(stream.answered)) == (1, answers)
+    assert (asking.returncode, words) == ((0, "") if answers else (1, words))
+    if not answers:
+        assert "question 1 was not answered" in words
 
 
 def test_probes_by_the_hour() -> None:
     """Every answer and every loss is in one hour, and no hour is left out."""
-    stream = Stream("ping", 4, tuple(Probe(n, T0 + n * 1800 * S, 0.5) for n in range(3)))
+    stream = Stream("ping", 60, 4, tuple(Probe(n, T0 + n * 1800 * S, 0.5) for n in range(3)))
     told = list(probes(stream, [T0 + 5000 * S], T0, T0 + 9000 * S))
     assert [time_ns - T0 for time_ns, _ in told] == [3600 * S, 7200 * S, 9000 * S]
     assert [(event.sent, event.answered) for _, event in told] == [(2, 2), (2, 1), (0, 0)]

@@ -11,12 +11,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from testbed.events import EspSpis, IkeSpis
 from testbed.evidence.sa import History, Sa
 from topologies.azure_rekey.topology import MSS, PC, VM
+from topologies.azure_rekey.traffic import Stream
 from topologies.azure_rekey.wire import CREATE_CHILD_SA, EspPacket, IkeMessage, Row, time_ns
 
 RTX_WAN, AZURE_WAN = "rtx/wan", "azure/wan"
 PC_END, VM_END = "pc/eth0", "vm/eth0"
 _SLACK_NS = 2 * 10**9
 _ECHO_REQUEST, _ECHO_REPLY = "8", "0"
+
+
+def interrupted(stream: Stream, hours: float) -> Iterator[str]:
+    """Whether a stream did not go on for so many hours, or questions were not answered."""
+    if stream.trouble is not None:
+        yield f"{stream.name}: {stream.trouble}"
+    if stream.sent != len(stream.answered):
+        yield f"{stream.name}: {len(stream.answered)} of {stream.sent} were answered"
+    least = int(hours * 3600) // (stream.every_s + 2)  # ping takes its time: 61.3 s and not 60
+    if stream.sent < least:
+        yield f"{stream.name}: {stream.sent} were sent in {hours:g} hours, not {least}"
 
 
 def lost_on_the_way(esp: Iterable[EspPacket]) -> list[str]:

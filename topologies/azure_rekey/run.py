@@ -21,8 +21,12 @@ _LAST_ANSWERS = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that a run of the tunnel left; ``lost_ns`` is when unanswered pings were sent."""
+    """Everything that so many hours of the tunnel left.
 
+    ``lost_ns`` is when unanswered pings were sent.
+    """
+
+    hours: float
     history: History
     streams: tuple[Stream, ...]
     rows: Sequence[Row]
@@ -40,20 +44,23 @@ def run(lab: ScenarioLab, hours: float, evidence: Evidence) -> Outcome:
         lab.clock.sleep(_LAST_ANSWERS)
     evidence.file("Both ends of the tunnel, inside and outside", capture.path)
     rows = read_rows(capture.path)
-    lost = {PING: checks.unanswered_pings(rows)}
+    lost_pings = checks.unanswered_pings(rows)
     ended_ns = lab.clock.now_ns()
     for stream in streams:
-        for time_ns, event in probes(stream, lost.get(stream.name, ()), began_ns, ended_ns):
+        lost = lost_pings if stream.name == PING else stream.lost_ns
+        for time_ns, event in probes(stream, lost, began_ns, ended_ns):
             lab.emit(event, "pc", time_ns)
-    return Outcome(sa_history(lab.events()), streams, rows, lost[PING])
+    return Outcome(hours, sa_history(lab.events()), streams, rows, lost_pings)
 
 
 def require_sound(outcome: Outcome) -> None:
     """Fail unless nothing was lost and what the daemons told is what was on the wire."""
     for stream in outcome.streams:
-        assert stream.sent == len(stream.answered) > 0, f"{stream.name}: some were not answered"
+        wrong = list(checks.interrupted(stream, outcome.hours))
+        assert not wrong, "; ".join(wrong)
     rows, history = outcome.rows, outcome.history
     esp, ike = list(esp_packets(rows)), list(ike_messages(rows))
+    assert esp, "no ESP was seen at all"
     assert checks.lost_on_the_way(esp) == []
     assert checks.lost_inside(rows) == []
     assert outcome.lost_ns == []

@@ -65,7 +65,10 @@ def test_pfs_at_one_end_breaks_the_first_rekey(fresh_lab: BringUp, evidence: Evi
     lost = outcome.lost_ns
     assert lost
     assert min(lost) >= first.gone_ns - 10**9, "until then every ping was answered"
-    ping = outcome.streams[0]
+    ping, trickle = outcome.streams
     assert max(probe.answered_ns for probe in ping.answered) <= first.gone_ns + 10**9
     assert ping.sent == len(ping.answered) + len(lost)
+    assert trickle.sent == len(trickle.answered) + 1, "TCP waits for the answer"
+    assert min(trickle.lost_ns) >= first.gone_ns - 10**9
+    assert trickle.trouble is not None, "and gives up in the end"
     evidence.text("What was lost", f"{len(lost)} of {ping.sent} pings, all after the first hour")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
 from testbed.events import ChildSaEstablished, ServiceStarted
+from testbed.peers.strongswan.process import CHARON
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.azure_rekey.ends import AZURE_ADDRESS, PSK, PSK_FILE
@@ -74,35 +76,60 @@ def test_both_ends_select_all_traffic_and_the_rtx_checks_no_replay(
 ) -> None:
     """Any-any selectors behind an XFRM interface; ``anti-replay-check=off`` at the RTX."""
     windows = {}
-    script = "ip xfrm state | grep -o 'replay_window [0-9]*'"  # a window of 0 has no such line
+    # ip tells of a window twice: the plain one, and with "_" the large one, where there is one.
+    script = "ip xfrm state | grep -oE 'replay[-_]window [0-9]+'"
     for node in ("rtx", "azure"):
         policies = lab.run(node, ["ip", "xfrm", "policy"], check=True).stdout
         chosen = re.findall(r"^src (\S+) dst (\S+) \n\tdir", policies, re.MULTILINE)
         assert set(chosen) == {("0.0.0.0/0", "0.0.0.0/0")}
         assert policies.count("if_id") == 3
-        windows[node] = set(lab.run(node, ["sh", "-c", script]).stdout.splitlines())
-    shown = [(node, ", ".join(lines) or "no window") for node, lines in windows.items()]
+        windows[node] = set(lab.run(node, ["sh", "-c", script], check=True).stdout.splitlines())
+    shown = [(node, ", ".join(sorted(lines))) for node, lines in windows.items()]
     evidence.table("Anti-replay windows of the SAs", ("node", "ip xfrm state"), shown)
-    assert windows == {"rtx": set(), "azure": {"replay_window 64"}}
+    assert windows == {
+        "rtx": {"replay-window 0"},
+        "azure": {"replay-window 0", "replay_window 64"},
+    }
 
 
 def test_nobody_sees_the_pre_shared_key(lab: ScenarioLab) -> None:
-    """It is in one file of each end, for its owner only; in no process, no log, no run folder."""
+    """It is in one file of each end, for its owner only; in no process, no log, no run folder.
+
+    Each search is shown something that it must find, lest it finds nothing because it cannot.
+    """
+    decoy = "/run/decoy"
     for node in ("rtx", "azure"):
         mode = lab.run(node, ["stat", "-c", "%a %U", PSK_FILE], check=True).stdout.strip()
         assert mode == "600 root"
         assert lab.get(node, PSK_FILE).strip() == PSK
-        script = f"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | grep -c {PSK[:12]!r}"
-        assert (
-            lab.run(node, ["sh", "-c", script.replace(PSK[:12], "rtx [a]nd azu")]).stdout == "0\n"
-        )
+        assert _in_processes(lab, node, PSK_FILE) == 0
+        lab.put(node, decoy, "as secret as the key\n")
+        assert _in_processes(lab, node, decoy) == 0
+        assert _in_processes(lab, node, decoy, "it is as secret as the key, too") == 1
+        lab.put(node, decoy, f"{CHARON}\n")
+        assert _in_processes(lab, node, decoy) >= 1, "it looks into charon"
     assert lab.run("pc", ["cat", PSK_FILE]).status != 0, "other nodes do not have it"
-    found = [
-        path
-        for path in lab.run_folder.rglob("*")
-        if path.is_file() and PSK.encode() in path.read_bytes()
-    ]
-    assert found == []
+    whole_run = lab.run_folder.parents[1]  # with what the guest tells of itself
+    assert _in_files(whole_run, PSK) == []
+    assert lab.run_folder / "events.jsonl" in _in_files(whole_run, "child-sa-established")
+
+
+def _in_processes(lab: ScenarioLab, node: str, file: str, more: str = "searching") -> int:
+    """How many arguments and settings of a node's processes have the text that is in a file.
+
+    ``more`` is an argument of one of them.
+    """
+    every = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null"
+    script = f"{every} | tr '\\0' '\\n' | grep -cF -f {file}"
+    counted = lab.run(node, ["sh", "-c", script, more])
+    assert counted.status in (0, 1), counted  # 1: none
+    return int(counted.stdout)
+
+
+def _in_files(folder: Path, text: str) -> list[Path]:
+    """The files below the folder that have the text."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if text.encode() in path.read_bytes()]
 
 
 def test_a_charon_that_dies_is_an_event_and_the_service_comes_back(lab: ScenarioLab) -> None:

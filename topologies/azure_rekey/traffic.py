@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.events import Probes
@@ -18,7 +18,7 @@ PING_S = 60
 TRICKLE_S = 300
 PING = "ping branch to vm"
 TRICKLE = "TCP branch to vm"
-_PING_LOG, _TRICKLE_LOG, _PROGRAM = "/tmp/ping.log", "/tmp/trickle.log", "/tmp/trickle.py"
+_PING_LOG, _TRICKLE_LOG, _PROGRAM = "/run/ping.log", "/run/trickle.log", "/run/trickle.py"
 _HOUR_NS = 3600 * 10**9
 _PATIENCE_S = 30.0
 
@@ -37,11 +37,18 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """All of one stream; ``sent`` is what the sender says it sent."""
+    """All of one stream; ``sent`` is what the sender says it sent.
+
+    ``lost_ns`` is when unanswered questions were sent, if the sender tells; ``trouble`` how the
+    sender ended, if it did not go on until it was stopped.
+    """
 
     name: str
+    every_s: int
     sent: int
     answered: tuple[Probe, ...]
+    lost_ns: tuple[int, ...] = ()
+    trouble: str | None = None
 
 
 class Traffic:
@@ -60,10 +67,10 @@ class Traffic:
         """Stop both; what became of them."""
         self._ping.send_signal(signal.SIGINT)
         self._ping.wait(_PATIENCE_S)
-        self._trickle.stop()
+        trouble = _how_it_ended(self._trickle)
         return (
             read_ping(self._lab.get("pc", _PING_LOG)),
-            read_trickle(self._lab.get("pc", _TRICKLE_LOG)),
+            replace(read_trickle(self._lab.get("pc", _TRICKLE_LOG)), trouble=trouble),
         )
 
 
@@ -80,14 +87,25 @@ def read_ping(text: str) -> Stream:
         Probe(int(number), int(seconds) * 10**9 + int(f"{part:0<9}"), float(milliseconds) / 1000)
         for seconds, part, number, milliseconds in _ANSWERED.findall(text)
     )
-    return Stream(PING, int(summary[1]), answered)
+    return Stream(PING, PING_S, int(summary[1]), answered)
 
 
 def read_trickle(text: str) -> Stream:
-    """What ``trickle.py ask`` wrote: it asks on only when it was answered."""
-    rows = [[int(word) for word in line.split()] for line in text.splitlines()]
-    answered = tuple(Probe(number, end, (end - start) / 1e9) for number, start, end in rows)
-    return Stream(TRICKLE, len(answered), answered)
+    """What ``trickle.py ask`` wrote of each question: that it was sent, that it was answered."""
+    sent: dict[int, int] = {}
+    answered: list[Probe] = []
+    for line in text.splitlines():
+        number, start, *end = (int(word) for word in line.split())
+        sent[number] = start
+        answered += [Probe(number, when, (when - start) / 1e9) for when in end]
+    lost = sent.keys() - {probe.number for probe in answered}
+    return Stream(
+        TRICKLE,
+        TRICKLE_S,
+        len(sent),
+        tuple(answered),
+        tuple(sent[number] for number in sorted(lost)),
+    )
 
 
 def probes(
@@ -104,6 +122,18 @@ def probes(
         slowest = max((probe.round_trip_s for probe in here), default=None)
         event = Probes(stream.name, since, len(here) + len(lost), len(here), lost, slowest)
         yield until, event
+
+
+def _how_it_ended(command: RunningCommand) -> str | None:
+    """Stop it; in words if it had ended before, or did not end as asked."""
+    command.output_so_far()  # takes in the news of its end
+    early = command.status is not None
+    result = command.stop()
+    if not early and result.ok:
+        return None
+    *_, words = ["without a word", *result.stderr.split("\n\n")[-1].strip().splitlines()]
+    when = "before it was stopped" if early else "when it was stopped"
+    return f"it ended {when}, with status {result.status}: {words}"
 
 
 def _to_file(lab: Lab, command: str, file: str) -> RunningCommand:

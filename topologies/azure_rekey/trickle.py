@@ -3,10 +3,12 @@
     trickle.py answer PORT                  send every line back
     trickle.py ask HOST PORT SECONDS FILE   one numbered line every so often; what came back to FILE
 
-FILE gets a line for each question that was answered: its number, when it was sent and when the
-answer had come (ns since 1970).
+FILE gets a line for each question, its number and when it was sent (ns since 1970), and another one
+once it was answered, which says also when.  SIGTERM ends the asking between two questions: a
+question without an answer is one that was not answered, not one that was cut off.
 """
 
+import signal
 import socket
 import sys
 import time
@@ -24,22 +26,25 @@ def answer(port: int) -> None:
 
 
 def ask(host: str, port: int, seconds: float, file: str) -> None:
-    """Ask for ever."""
+    """Ask until SIGTERM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with (
+        Path(file).open("w", buffering=1) as log,
         socket.create_connection((host, port)) as connection,
         connection.makefile("rw") as lines,
-        Path(file).open("w", buffering=1) as log,
     ):
         number = 0
         while True:
             number += 1
             sent = time.time_ns()
+            log.write(f"{number} {sent}\n")
             lines.write(f"{number}\n")
             lines.flush()
             if lines.readline() != f"{number}\n":
                 sys.exit(f"question {number} was not answered")
             log.write(f"{number} {sent} {time.time_ns()}\n")
-            time.sleep(seconds)
+            if signal.sigtimedwait([signal.SIGTERM], seconds) is not None:
+                return
 
 
 if sys.argv[1] == "answer":

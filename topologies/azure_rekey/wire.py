@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from testbed.errors import TestbedError
 from topologies.azure_rekey.ends import AZURE_ADDRESS
 
 CREATE_CHILD_SA = 36
@@ -55,40 +56,60 @@ def read_rows(capture: Path) -> list[Row]:
 
 
 def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
-    """Fields of the packets that pass a display filter, as tshark prints them."""
+    """Fields of the packets that pass a display filter, as tshark prints them.
+
+    Raises:
+        TestbedError: tshark fails; its own words are in the error.
+    """
     command = ["tshark", "-n", "-r", str(capture), "-Y", display_filter, "-T", "fields"]
     for name in names:
         command += ["-e", name]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        # It begins by warning of being root.
+        lines = [line for line in result.stderr.splitlines() if line.startswith("tshark: ")]
+        raise TestbedError(
+            "; ".join(lines) or f"tshark fails with status {result.returncode}",
+            where=str(capture),
+            hint=f"the display filter was {display_filter!r}",
+        )
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 def esp_packets(rows: Iterable[Row]) -> Iterator[EspPacket]:
-    """The ESP packets among them."""
+    """The ESP packets among them; an ICMP error that quotes one is none.
+
+    Raises:
+        TestbedError: a packet has a header that cannot be read.
+    """
     for row in rows:
-        if row["esp.spi"]:
+        if row["esp.spi"] and not row["icmp.type"]:
             yield EspPacket(
                 row["frame.interface_name"],
                 time_ns(row),
                 _sender(row),
-                f"{int(row['esp.spi'], 16):08x}",
-                int(row["esp.sequence"]),
+                f"{_number(row, 'esp.spi', 16):08x}",
+                _number(row, "esp.sequence"),
             )
 
 
 def ike_messages(rows: Iterable[Row]) -> Iterator[IkeMessage]:
-    """The IKE messages among them."""
+    """The IKE messages among them; an ICMP error that quotes one is none.
+
+    Raises:
+        TestbedError: a packet has a header that cannot be read.
+    """
     for row in rows:
-        if row["isakmp.ispi"]:
+        if row["isakmp.ispi"] and not row["icmp.type"]:
             yield IkeMessage(
                 row["frame.interface_name"],
                 time_ns(row),
                 _sender(row),
                 row["isakmp.ispi"],
                 row["isakmp.rspi"],
-                int(row["isakmp.exchangetype"]),
-                not int(row["isakmp.flags"], 16) & _RESPONSE,
-                int(row["isakmp.messageid"], 16),
+                _number(row, "isakmp.exchangetype"),
+                not _number(row, "isakmp.flags", 16) & _RESPONSE,
+                _number(row, "isakmp.messageid", 16),
             )
 
 
@@ -96,6 +117,16 @@ def time_ns(row: Row) -> int:
     """When the packet was seen, ns since 1970."""
     seconds, _, part = row["frame.time_epoch"].partition(".")
     return int(seconds) * 10**9 + int(f"{part:0<9}"[:9])
+
+
+def _number(row: Row, name: str, base: int = 10) -> int:
+    try:
+        return int(row[name], base)
+    except ValueError:
+        raise TestbedError(
+            f"not one number: {name} is {row[name]!r}",
+            where=f"packet of {row['frame.time_epoch']} at {row['frame.interface_name']}",
+        ) from None
 
 
 def _sender(row: Row) -> str:
