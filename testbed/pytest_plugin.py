@@ -17,6 +17,7 @@ topology itself need not be said.  ``testbed test`` runs in a guest kernel what 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +124,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             from testbed.scenarios.reporting import write_run_report
 
             run.report = write_run_report(run)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What pytest itself has written down (``junit.xml``) holds no secret of a lab, either."""
+    written = getattr(config.option, "xmlpath", None)
+    if written and _RUN in config.stash and run_of(config).secrets:
+        from testbed.scenarios.reporting import redact_junit
+
+        path = Path(os.path.expandvars(written)).expanduser()  # as pytest understands it
+        if path.exists():
+            redact_junit(path, run_of(config).secrets)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

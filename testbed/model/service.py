@@ -45,8 +45,8 @@ class Service:
     name: str
     command: tuple[str, ...]
     ready: Ready = Ready()
-    files: tuple[tuple[str, str], ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     after: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     stop_signal: str = "TERM"

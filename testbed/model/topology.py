@@ -69,7 +69,7 @@ class Node:
     routes: tuple[Route, ...] = ()
     services: tuple[Service, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     firewall: str | None = None
     backend: str | None = None
     image: str | None = None

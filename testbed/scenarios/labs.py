@@ -9,7 +9,7 @@ from testbed.explore.apply import perturbed, schedule
 from testbed.explore.perturbation import perturbation_of
 from testbed.model.topology import Topology
 from testbed.scenarios.scenario_lab import ScenarioLab
-from testbed.scenarios.session import ScenarioRun
+from testbed.scenarios.session import ScenarioRun, secrets_of
 
 _LONGEST_NAME = 60
 
@@ -33,6 +33,7 @@ class LabFactory:
         label = f"{topology.name}-{self._label}{suffix}"
         folder = self._run.folder / "labs" / label
         folder.mkdir(parents=True)
+        self._run.secrets |= secrets_of(topology)  # also if it does not come up
         lab = ScenarioLab.up(
             perturbed(topology, perturbation),
             name=f"{label[:_LONGEST_NAME]}-{os.getpid()}",

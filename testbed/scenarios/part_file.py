@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from testbed.evidence.report import data
+from testbed.evidence.report.redact import Redactor
 from testbed.model.codec import from_dict, to_dict
 from testbed.model.topology import Topology
 from testbed.scenarios.evidence import Evidence, File
-from testbed.scenarios.session import ReportedLab, Scenario
+from testbed.scenarios.session import ReportedLab, Scenario, secrets_of
 
 FILE = "results.jsonl"
 
@@ -28,6 +29,7 @@ _PLAIN = (
     *("identity", "title", "outcome", "why", "seconds", "started_ns", "judged_ns", "output"),
     "judged",
 )
+_STRUCTURE = ("id", "nodeid", "when", "$report_type", "identity", "run_folder", "labs", "captures")
 
 
 @dataclass(slots=True, eq=False)
@@ -41,14 +43,22 @@ class LabRecord:
 
 
 class PartFile:
-    """The file, for the one who writes it."""
+    """The file, for the one who writes it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the run folder.
+        secrets: what no line may hold; may grow.  Those of a lab are added when it is told of.
+    """
+
+    def __init__(self, folder: Path, secrets: set[str] | None = None) -> None:
         self._folder = folder
+        self._secrets = set() if secrets is None else secrets
         self._file = (folder / FILE).open("w", encoding="utf-8")
 
     def write(self, kind: str, value: Any) -> None:
-        """Add a line; it can be read at once."""
+        """Add a line, without secrets; it can be read at once."""
+        if self._secrets:
+            value = self._redacted(value)
         self._file.write(json.dumps({kind: value}) + "\n")
         self._file.flush()
 
@@ -58,6 +68,7 @@ class PartFile:
 
     def lab(self, lab: ReportedLab) -> None:
         """Tell of a lab, or of it anew."""
+        self._secrets |= secrets_of(lab.topology)
         value = {
             "name": lab.name,
             "topology": to_dict(lab.topology),
@@ -73,6 +84,12 @@ class PartFile:
         value["captures"] = [self._relative(path) for path in one.captures]
         value["evidence"] = [self._item(item) for item in one.evidence.items]
         self.write("scenario", value)
+
+    def _redacted(self, value: Any) -> Any:
+        redacted = Redactor(self._secrets).apply(value)
+        if isinstance(value, dict):  # what the reader finds its way by stays as it is
+            redacted |= {name: value[name] for name in _STRUCTURE if name in value}
+        return redacted
 
     def _item(self, item: Any) -> dict[str, Any]:
         if isinstance(item, File):

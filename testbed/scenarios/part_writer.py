@@ -22,7 +22,7 @@ class PartWriter:
         self._config = config
         run = run_of(config)
         run.writes_report = False
-        self._file = PartFile(run.folder)
+        self._file = PartFile(run.folder, run.secrets)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be read."""

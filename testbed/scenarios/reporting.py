@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import testbed
 from testbed.components.mape.reasons import Reason
@@ -32,6 +33,7 @@ from testbed.evidence.report.data import (
 from testbed.evidence.report.drawing_files import name_drawings
 from testbed.evidence.report.drops import group_drops
 from testbed.evidence.report.packets import last_packets
+from testbed.evidence.report.redact import Redactor
 from testbed.evidence.report.write import write_report
 from testbed.lab import read_events
 from testbed.replay.recipe import Recipe, parts
@@ -49,14 +51,18 @@ def write_run_report(run: ScenarioRun) -> Path:
     Raises:
         TestbedError: they cannot be written.
     """
-    secrets = {
-        secret
-        for lab in run.labs
-        for node in lab.topology.nodes
-        for service in node.services
-        for secret in service.secrets
-    }
-    return write_report(make_report(run), run.folder, secrets)
+    return write_report(make_report(run), run.folder, run.secrets)
+
+
+def redact_junit(path: Path, secrets: Iterable[str]) -> None:
+    """Take secrets out of a ``junit.xml``, which pytest writes without knowing of them."""
+    redactor = Redactor(secrets)
+    tree = ElementTree.parse(path)
+    for element in tree.iter():
+        element.text = redactor.apply(element.text)
+        element.tail = redactor.apply(element.tail)
+        element.attrib.update(redactor.apply(dict(element.attrib)))
+    tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
 def make_report(run: ScenarioRun) -> RunReport:

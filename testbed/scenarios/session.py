@@ -16,6 +16,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.events import Verdict
+from testbed.evidence.report.redact import Redactor
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
 from testbed.model.topology import Topology
@@ -25,6 +26,12 @@ from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 
 INTERRUPTED = "it was interrupted"
+
+
+def secrets_of(topology: Topology) -> set[str]:
+    """What must never appear in the run folder: the secrets of all services."""
+    services = (service for node in topology.nodes for service in node.services)
+    return {secret for service in services for secret in service.secrets}
 
 
 class ReportedLab(Protocol):
@@ -85,6 +92,7 @@ class ScenarioRun:
         self.started = time.time()
         self.scenarios: dict[str, Scenario] = {}
         self.labs: list[ReportedLab] = []
+        self.secrets: set[str] = set()
         self.notes: list[str] = []
         self.writes_report = True
         self._left_up: list[ScenarioLab] = []
@@ -99,6 +107,7 @@ class ScenarioRun:
 
     def take_lab(self, lab: ReportedLab) -> None:
         """A lab came up for this run."""
+        self.secrets |= secrets_of(lab.topology)
         self.labs.append(lab)
 
     def take_scenario(self, scenario: Scenario) -> None:
@@ -185,9 +194,8 @@ class ScenarioRun:
     def _judge(self, scenario: Scenario, lab: ScenarioLab) -> None:
         lab.observer = None
         scenario.settle()
-        lab.emit(
-            Verdict(scenario.identity, scenario.outcome, scenario.seconds, scenario.why[:2000])
-        )
+        why = Redactor(self.secrets).text(scenario.why)[:2000]
+        lab.emit(Verdict(scenario.identity, scenario.outcome, scenario.seconds, why))
 
     def closing_lines(self) -> list[str]:
         """What to tell at the end."""

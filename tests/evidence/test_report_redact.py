@@ -67,6 +67,18 @@ def test_a_secret_that_is_part_of_another_goes_second() -> None:
     assert Redactor(["abc", "abcdef"]).text("abcdef abc") == f"{MARK} {MARK}"
 
 
+def test_pieces_of_a_secret_that_pytest_has_shortened_are_found() -> None:
+    redactor = Redactor(["correct-horse-battery-staple"])
+    for text, wanted in {
+        "assert 'correct-hor...ery-staple' == 'x'": f"assert '{MARK}...' == 'x'",
+        "Node(files=(...tery-staple\n'),)": f"Node(files=({MARK}...\n'),)",
+        "key='correct-horse-batt...": f"key='{MARK}...",
+        "and so on... le": "and so on... le",
+        "correct ... staple": "correct ... staple",
+    }.items():
+        assert redactor.text(text) == wanted
+
+
 def test_a_secret_cut_at_the_end_of_a_line_of_the_drawing_is_found() -> None:
     secret = "correct-horse-battery staple"
     for note in (f"the password is {secret} and more", f"x {'correct-horse-battery'}   staple"):

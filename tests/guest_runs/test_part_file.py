@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.evidence.report.data import DrawingEvidence, TableEvidence, TextEvidence
+from testbed.evidence.report.redact import MARK
 from testbed.guest.link import Kind
-from testbed.model import Builder
+from testbed.model import Builder, Service
 from testbed.scenarios.evidence import Evidence, File
 from testbed.scenarios.inside_paths import TranslatedOutput, Translator
 from testbed.scenarios.part_file import FILE, LabRecord, PartFile, PartReader
@@ -73,6 +76,63 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert list(reader.news()) == []
 
 
+_SECRET = 'correct"horse\\bättery & <staple>'
+
+
+def test_no_line_holds_a_secret_of_a_lab(tmp_path: Path) -> None:
+    """In none of its forms, and what is left can be read."""
+    builder = Builder("tiny", "One host")
+    builder.host(
+        "a",
+        files={"/etc/key": f"psk {_SECRET}\n"},
+        services=[Service("ike", ("cat", "/etc/key"), env=(("KEY", _SECRET),), secrets=(_SECRET,))],
+    )
+    lab = LabRecord("tiny-1", builder.build(), tmp_path / "labs/tiny", f"lost {_SECRET}")
+    scenario = _scenario(tmp_path, lab)
+    scenario.why, scenario.output = f"{_SECRET} is wrong", repr(_SECRET)
+    scenario.evidence.text("The key", json.dumps({"key": _SECRET}))
+    scenario.evidence.table("t", ("name", "key"), [("psk", _SECRET)])
+    scenario.evidence.items.append(
+        DrawingEvidence("d", f"<svg><text>{escape(_SECRET)}</text></svg>")
+    )
+    file = PartFile(tmp_path)
+    file.lab(lab)
+    file.scenario(scenario)
+    file.write("report", {"nodeid": scenario.identity, "outcome": "failed", "longrepr": _SECRET})
+    file.write("trouble", f"{_SECRET} cannot be read")
+    file.close()
+
+    text = (tmp_path / FILE).read_text()
+    for part in ("horse", "ttery", "staple"):
+        assert part not in text
+    reader = PartReader(tmp_path)
+    (_, first), (_, second), (_, report), (_, trouble) = reader.news()
+    read, _ = reader.lab(first)
+    (node,) = read.topology.nodes
+    assert dict(node.files) == {"/etc/key": f"psk {MARK}\n"}
+    assert node.services[0].secrets == (MARK,)
+    assert read.trouble == f"lost {MARK}"
+    found = reader.scenario(second)
+    assert (found.identity, found.outcome, found.why) == (
+        scenario.identity,
+        "failed",
+        f"{MARK} is wrong",
+    )
+    assert found.labs == [read]
+    assert report == {"nodeid": scenario.identity, "outcome": "failed", "longrepr": MARK}
+    assert trouble == f"{MARK} cannot be read"
+
+
+def test_secrets_known_before_their_lab_is_up_count(tmp_path: Path) -> None:
+    """It may never come up, and the failure tells of it."""
+    secrets: set[str] = set()
+    file = PartFile(tmp_path, secrets)
+    secrets.add(_SECRET)
+    file.write("trouble", f"no lab with {_SECRET}")
+    file.close()
+    assert list(PartReader(tmp_path).news()) == [("trouble", f"no lab with {MARK}")]
+
+
 def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
     reader = PartReader(tmp_path)
     assert list(reader.news()) == []  # not even begun
@@ -88,7 +148,7 @@ def test_only_the_beginning_of_a_path_is_translated() -> None:
     for text, wanted in {
         "see /testbed/labs/x and '/testbed/y'": "see /runs/1/labs/x and '/runs/1/y'",
         "/opt/testbed/code/a.py:3": "/home/me/testbed/a.py:3",
-        "/work/testbed/cli/main.py": "/work/testbed/cli/main.py",
+        "/srv/testbed/cli/main.py": "/srv/testbed/cli/main.py",
         "/testbed.txt /testbed2/x": "/testbed.txt /testbed2/x",
         "(/testbed/x)": "(/runs/1/x)",
     }.items():
