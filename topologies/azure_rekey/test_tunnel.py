@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.events import ChildSaEstablished, ServiceStarted
+from testbed.events import ChildSaDeleted, ChildSaEstablished, IkeSaDeleted, ServiceStarted
 from testbed.peers.strongswan.process import CHARON
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
@@ -132,17 +132,36 @@ def _in_files(folder: Path, text: str) -> list[Path]:
     return [path for path in files if text.encode() in path.read_bytes()]
 
 
+def test_an_end_that_is_stopped_tells_of_the_end_of_its_sas(lab: ScenarioLab) -> None:
+    """So does the other, to which it says good-bye; what they tell is the same."""
+    before = len(lab.events())
+    _call_anew(lab)
+    deleted = [
+        (record.node, record.event.by, record.event.why)
+        for record in lab.events()[before:]
+        if isinstance(record.event, IkeSaDeleted | ChildSaDeleted)
+    ]
+    assert sorted(deleted, key=str) == [
+        ("azure", "peer", None),
+        ("azure", None, "with-ike-sa"),
+        ("rtx", "local", "closed"),
+        ("rtx", None, "with-ike-sa"),
+    ]
+
+
 def test_a_charon_that_dies_is_an_event_and_the_service_comes_back(lab: ScenarioLab) -> None:
     """Killed from under us: the service ends with a message, and a restart brings the tunnel."""
+    earlier = lab.events()
     *_, service = (
         record.event.pid
-        for record in lab.events()
+        for record in earlier
         if isinstance(record.event, ServiceStarted) and record.node == "rtx"
     )
     lab.run("rtx", ["sh", "-c", f"kill -9 $(ps -o pid= --ppid {service})"], check=True)
     lab.wait_for(
         lambda records: any(
-            record.event.kind == "service-exited" and record.node == "rtx" for record in records
+            record.event.kind == "service-exited" and record.node == "rtx"
+            for record in records[len(earlier) :]
         ),
         "the service to end",
     )

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,18 +23,20 @@ from testbed.peers.ike import IkePeer, PeerConfigError, peer_from_json
 from testbed.peers.strongswan import config
 from testbed.peers.strongswan.control import Control, ControlClosedError
 from testbed.peers.strongswan.log_lines import Line, is_noise, read_line
-from testbed.peers.strongswan.messages import Section
+from testbed.peers.strongswan.messages import Section, ViciError
 from testbed.peers.strongswan.process import CharonError, charon, connect
 from testbed.peers.strongswan.watch import SaWatch
 
 HOME = Path("/run/testbed-ike")
 _QUIET_MS = 20
 _CHUNK = 1 << 16
+_FAREWELL_MS = "1000"
+_PATIENCE_S = 10.0
 _EVENTS = ("ike-updown", "ike-rekey", "child-updown", "child-rekey")
 
 
 def run(path: Path, emitter: Emitter) -> None:
-    """Play the peer described in ``path`` until a signal ends us.
+    """Play the peer described in ``path`` until SIGTERM; its SAs' end is told of, too.
 
     Raises:
         TestbedError: the description is wrong, charon cannot be started or ended by itself.
@@ -63,39 +65,118 @@ def run(path: Path, emitter: Emitter) -> None:
         for child in peer.children:
             if child.initiate:
                 control.ask("initiate", {"child": child.name, "timeout": "-1"})
-        try:
-            _watch(SaWatch(peer.peer_node), control, lines, emitter)
-        except ControlClosedError:
-            raise CharonError(f"charon ended by itself (status {process.wait()})") from None
+        ears = Ears(SaWatch(peer.peer_node), control, lines, emitter)
+        with _asked_to_end() as asked:
+            try:
+                ears.listen(asked)
+                _take_down(peer, control)
+            except ControlClosedError:
+                raise CharonError(f"charon ended by itself (status {_status(process)})") from None
+            finally:
+                ears.drain()
 
 
-def _watch(watch: SaWatch, control: Control, lines: int, emitter: Emitter) -> None:
-    """Turn what charon says into events, for ever."""
-    poll = select.poll()
-    poll.register(control.fileno(), select.POLLIN)
-    poll.register(lines, select.POLLIN)
-    rest = ""
-    found: list[Line] = []
-    messages: list[tuple[int, str, Section]] = []
-    while True:
-        # Lines and control events of one happening come side by side: wait until both are quiet.
-        while control.has_event:  # beside the answers to our commands
-            packet = control.next_event()
-            messages.append((time.time_ns(), packet.name, packet.message))
-        ready = {fd for fd, _ in poll.poll(_QUIET_MS if found or messages else None)}
-        if not ready:
-            for time_ns, event in watch.take(found, messages):
-                emitter.emit(event, time_ns)
-            found, messages = [], []
-        if lines in ready:
-            *whole, rest = (rest + os.read(lines, _CHUNK).decode(errors="replace")).split("\n")
-            for text in whole:
+class Ears:
+    """What charon says, in its log and over its control connection, turned into events."""
+
+    def __init__(self, watch: SaWatch, control: Control, lines: int, emitter: Emitter) -> None:
+        self._watch, self._control, self._lines, self._emitter = watch, control, lines, emitter
+        self._rest = b""
+        self._found: list[Line] = []
+        self._messages: list[tuple[int, str, Section]] = []
+
+    def listen(self, until: int) -> None:
+        """Tell of everything until the descriptor ``until`` can be read.
+
+        Raises:
+            ControlClosedError: charon has gone; :meth:`drain` tells of the rest.
+        """
+        poll = self._poll()
+        poll.register(until, select.POLLIN)
+        while True:
+            # Lines and control events of one happening come side by side: wait until both are
+            # quiet.
+            self._take_kept()
+            waiting = self._found or self._messages
+            ready = {fd for fd, _ in poll.poll(_QUIET_MS if waiting else None)}
+            if not ready:
+                self._tell()
+            if until in ready:
+                return
+            self._take(ready)
+
+    def drain(self) -> None:
+        """Tell of all that charon has said and still says, until it is quiet."""
+        poll = self._poll()
+        self._take_kept()
+        while ready := {fd for fd, _ in poll.poll(_QUIET_MS)}:
+            try:
+                self._take(ready)
+            except ControlClosedError:
+                poll.unregister(self._control.fileno())
+        self._tell()
+
+    def _poll(self) -> select.poll:
+        poll = select.poll()
+        poll.register(self._control.fileno(), select.POLLIN)
+        poll.register(self._lines, select.POLLIN)
+        return poll
+
+    def _take_kept(self) -> None:
+        while self._control.has_event:  # came beside the answers to our commands
+            self._take_event()
+
+    def _take(self, ready: set[int]) -> None:
+        if self._lines in ready:
+            *whole, self._rest = (self._rest + os.read(self._lines, _CHUNK)).split(b"\n")
+            for data in whole:
+                text = data.decode(errors="replace")
                 if not is_noise(text):
                     sys.stdout.write(text + "\n")  # unbuffered: the service's log
-                    found += [line] if (line := read_line(text)) is not None else []
-        if control.fileno() in ready:
-            packet = control.next_event()
-            messages.append((time.time_ns(), packet.name, packet.message))
+                    self._found += [line] if (line := read_line(text)) is not None else []
+        if self._control.fileno() in ready:
+            self._take_event()
+
+    def _take_event(self) -> None:
+        packet = self._control.next_event()
+        self._messages.append((time.time_ns(), packet.name, packet.message))
+
+    def _tell(self) -> None:
+        for time_ns, event in self._watch.take(self._found, self._messages):
+            self._emitter.emit(event, time_ns)
+        self._found, self._messages = [], []
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[int]:
+    """SIGTERM no longer interrupts anything but makes this descriptor readable."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reading)
+        os.close(writing)
+
+
+def _take_down(peer: IkePeer, control: Control) -> None:
+    """End the IKE_SA, so that its end can be told of; charon has no more to say once it has gone.
+
+    The peer is given a moment to answer.
+    """
+    with suppress(ViciError):  # there is none
+        control.ask("terminate", {"ike": peer.name, "timeout": _FAREWELL_MS, "force": "yes"})
+
+
+def _status(process: subprocess.Popen[bytes]) -> int:
+    """The status of a charon that has closed its control connection."""
+    try:
+        return process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 @contextmanager
