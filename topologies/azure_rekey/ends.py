@@ -1,7 +1,7 @@
 """The two ends of the tunnel as they are known, and when each renews its SAs.
 
 What is fact and what is model: lifetimes, proposals, DPD and selectors are what the vendors
-document; the rekey moments are what the three logs of seed 004 show (``measured.csv``).
+document; the rekey moments are what the three logs of seed 004 show (``rekey_intervals.csv``).
 """
 
 from __future__ import annotations
@@ -70,14 +70,19 @@ AZURE_IKE = Renewal(95, early_s=0, late_s=9)
 DPD_S = 45
 """Azure's default."""
 NAT_KEEPALIVE_S = 300
-"""YAMAHA's default (manual of ``ipsec ike nat-traversal``)."""
+"""YAMAHA's default for ``ipsec ike nat-traversal`` as remembered; not read again."""
 
 IKE_PROPOSALS = tuple(
     f"{cipher}-{digest}-modp1024"
     for cipher in ("aes256", "aes128", "3des")
     for digest in ("sha1", "sha256")
 )
-"""Azure's IKE proposals, in Azure's order; DH group 2."""
+"""Azure's IKE proposals, in Azure's order; DH group 2.
+
+charon as it runs here could not use 3DES for IKE, for none of the plugins it loads has it
+(:data:`testbed.peers.strongswan.config.PLUGINS`).  It is offered because Azure offers it, and never
+chosen, because both ends prefer AES.
+"""
 
 AZURE_ESP = (
     "aes256gcm16",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from testbed.evidence.sa import Compared, compare, read_intervals, sa_evidence
+from testbed.evidence.sa import (
+    Compared,
+    compare,
+    read_intervals,
+    read_rtx_table,
+    rtx_log,
+    sa_evidence,
+    sa_history,
+)
 from testbed.evidence.sa.history import Sort
 from testbed.peers.ike import IkePeer, Lifetime
 from testbed.scenarios.evidence import Evidence
@@ -17,6 +25,8 @@ SLACK_S = 2.0
 """The kernel counts an SA's life in whole seconds, and a rekey takes its exchange."""
 
 _MEASURED = Path(__file__).with_name("rekey_intervals.csv")
+_SAS = Path(__file__).with_name("seed004_sas.csv")
+_TUNNEL = 100
 
 
 def experiment(
@@ -35,7 +45,7 @@ def experiment(
             lab.events(),
             title=f"Experiment {log}: RTX {lifetimes}, Azure {AZURE_2017}",
             router="rtx",
-            tunnel=100,
+            tunnel=_TUNNEL,
             expected=expected,
             seed_log=_published(log),
         )
@@ -76,5 +86,6 @@ def require_rekeys_met(compared: tuple[Compared, ...]) -> None:
 
 
 def _published(log: str) -> str:
-    """A log as printed in seed 004; ``:`` stands for lines left out there."""
-    return Path(__file__).with_name(f"seed004_{log.lower()}.log").read_text(encoding="utf-8")
+    """What seed 004 tells of the SAs of a log, in the RTX's form."""
+    records, numbers = read_rtx_table(_SAS.read_text(encoding="utf-8"), log)
+    return "\n".join(rtx_log(sa_history(records), "rtx", tunnel=_TUNNEL, numbers=numbers))

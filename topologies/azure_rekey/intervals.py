@@ -8,10 +8,10 @@ rekeys (an RTX 75 %, Azure 95 %),
 
     interval = min(s_rtx * L_rtx, s_azure * L_azure)
 
-That is what YAMAHA's manual says in words ("if the other gateway's timing is earlier, the SA is
-renewed that much earlier"), and what the blog of seed 004 found out with 129600 s: 36 hours were
-configured, and the tunnel was renewed every 7 hours.  It is not the shorter *lifetime* that decides
-but the earlier moment: an RTX with 28800 s (21600 s) comes before Azure with 27000 s (25650 s).
+YAMAHA's manual warns of it, too: a peer that is earlier makes the interval shorter than configured.
+The blog of seed 004 found it out with 129600 s: 36 hours were configured, and the tunnel was
+renewed every 7 hours.  It is not the shorter *lifetime* that decides but the earlier moment: an RTX
+with 28800 s (21600 s) comes before Azure with 27000 s (25650 s).
 """
 
 from __future__ import annotations

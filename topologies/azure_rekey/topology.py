@@ -39,8 +39,9 @@ MSS = 1350
 """``ip tunnel tcp mss limit 1350``: what Azure asks devices for."""
 
 _MAPPING_S = 300
-"""How long the home's NAT keeps an idle UDP mapping: RFC 4787 REQ-5's recommendation.  It is no
-longer than the RTX's keepalives are apart, so it is DPD that keeps the mapping."""
+"""How long the home's NAT keeps an idle UDP mapping: the least that RFC 4787 REQ-5 recommends as a
+default.  The RTX's keepalives are as far apart and would come too late; Azure's DPD and the traffic
+keep the mapping."""
 
 _NO_REDIRECTS = {"net.ipv4.conf.all.send_redirects": 0}
 

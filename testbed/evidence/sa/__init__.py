@@ -18,7 +18,7 @@ from testbed.evidence.sa.items import sa_evidence
 from testbed.evidence.sa.merging import sa_history
 from testbed.evidence.sa.plain import history_json, history_table
 from testbed.evidence.sa.rtx_log import lowest_free, rtx_log
-from testbed.evidence.sa.rtx_reading import read_rtx_log
+from testbed.evidence.sa.rtx_reading import read_rtx_log, read_rtx_table
 from testbed.evidence.sa.timeline import Mark, draw_timeline
 from testbed.evidence.sa.traffic import Stream, streams_of
 
@@ -41,6 +41,7 @@ __all__ = [
     "lowest_free",
     "read_intervals",
     "read_rtx_log",
+    "read_rtx_table",
     "rtx_log",
     "sa_evidence",
     "sa_history",

@@ -1,11 +1,11 @@
 """The history of SAs as a YAMAHA RTX would log it, so that its log and ours lie side by side.
 
-The form, from the three logs of seed 004::
+The form, as in the three logs of seed 004, for a CHILD_SA of our own::
 
-    2017/07/15 15:33:29: [IKE2] SA:5/CHLD_SEND temporarily assigned
-    2017/07/15 15:33:29: [IKE2] SA:7/CHLD_RECV temporarily assigned
-    2017/07/15 15:33:29: [IKE2] SA:5/CHLD_SEND established
-    2017/07/15 15:33:29: [IKE2] SA:7/CHLD_RECV established
+    2025/01/01 00:00:00: [IKE2] SA:2/CHLD_SEND temporarily assigned
+    2025/01/01 00:00:00: [IKE2] SA:3/CHLD_RECV temporarily assigned
+    2025/01/01 00:00:00: [IKE2] SA:2/CHLD_SEND established
+    2025/01/01 00:00:00: [IKE2] SA:3/CHLD_RECV established
 
 * ``SA:<n>``: the router's own number of the SA, not an SPI.  An IKE_SA has one, a CHILD_SA two: one
   of the SA it sends in, one of the SA it receives in.  Numbers are used again once they are free.

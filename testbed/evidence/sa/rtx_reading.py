@@ -7,6 +7,8 @@ holds for one tunnel to one peer, which is what is read.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,12 +29,20 @@ from testbed.events import (
     esp_spi,
     ike_spi,
 )
+from testbed.evidence.sa.history import Sort
+from testbed.evidence.sa.rtx_log import Numbers
 
 _LINE = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d): (.*)")
 _SA = re.compile(
     r"\[IKE2\] SA:(\d+)/(IKE|CHLD_SEND|CHLD_RECV) (temporarily assigned|established|deleted)"
 )
 _COMPONENT = "rtx"
+_COLUMN_WORDS = {
+    "assigned": "temporarily assigned",
+    "established": "established",
+    "deleted": "deleted",
+}
+_COLUMNS = ("log", "sa", "send", "receive", *_COLUMN_WORDS)
 
 
 @dataclass(slots=True)
@@ -112,6 +122,71 @@ def read_rtx_log(text: str, node: str = "rtx", peer: str = "azure") -> tuple[Rec
                 hint="begin with the line in which it was temporarily assigned",
             ) from None
     return tuple(reader.records)
+
+
+def read_rtx_table(text: str, log: str) -> tuple[tuple[Record, ...], Numbers]:
+    """The events of one log from a table of its SAs (CSV), and the router's numbers of them.
+
+    The columns: ``log``, ``sa`` (``IKE``, ``CHILD``), ``send`` and ``receive`` (its numbers; an
+    IKE_SA has one), and when it was ``assigned``, ``established`` and ``deleted`` (UTC; empty: not
+    before the log ended).  Rows are in the order of birth within their sort.
+
+    Raises:
+        TestbedError: a column is missing, a field cannot be read, or the log is not in the table.
+    """
+    table = csv.DictReader(io.StringIO(text))
+    missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+    if missing:
+        raise TestbedError(
+            f"the table of SAs has no column {missing[0]!r}",
+            hint=f"it needs the columns {', '.join(_COLUMNS)}",
+        )
+    told: list[tuple[int, bool, bool, int, str, str]] = []
+    numbers: dict[tuple[Sort, int], tuple[int, ...]] = {}
+    count: dict[Sort, int] = {"IKE": 0, "CHILD": 0}
+    for row in table:
+        if row["log"] != log:
+            continue
+        if row["sa"] not in count:
+            raise TestbedError(
+                f"{row['sa']!r} is no sort of SA",
+                where=f"table of SAs, line {table.line_num}",
+                hint="IKE or CHILD",
+            )
+        sort: Sort = "IKE" if row["sa"] == "IKE" else "CHILD"
+        count[sort] += 1
+        half = "IKE" if sort == "IKE" else "CHLD_SEND"
+        try:
+            both = tuple(int(row[name]) for name in ("send", "receive") if row[name])
+            told += [
+                (_table_ns(row[column]), what == "deleted", sort != "IKE", both[0], half, what)
+                for column, what in _COLUMN_WORDS.items()
+                if row[column]
+            ]
+        except (ValueError, IndexError):
+            raise TestbedError(
+                "a number or a time cannot be read",
+                where=f"table of SAs, line {table.line_num}",
+                hint="numbers are whole, times as in 2017-07-15 09:55:33",
+            ) from None
+        numbers[sort, count[sort]] = both
+    if not told:
+        raise TestbedError(f"the table of SAs has nothing of log {log!r}")
+    reader = _Reader("rtx", "azure")
+    for time_ns, *_, number, half, what in sorted(told, key=_table_order):
+        reader.take(time_ns, number, half, what)
+    return tuple(reader.records), numbers
+
+
+def _table_order(told: tuple[int, bool, bool, int, str, str]) -> tuple[int, bool, bool, int]:
+    """By time; in the same second what is deleted last, and each SA assigned, then established."""
+    time_ns, deleted, child, *_, what = told
+    return time_ns, deleted, child, list(_COLUMN_WORDS.values()).index(what)
+
+
+def _table_ns(text: str) -> int:
+    moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 10**9
 
 
 def _time_ns(text: str) -> int:

@@ -18,7 +18,7 @@ from testbed.evidence.sa import (
     comparison_table,
     history_json,
     read_intervals,
-    read_rtx_log,
+    read_rtx_table,
     sa_evidence,
     sa_history,
     sum_up,
@@ -36,8 +36,8 @@ TABLE = (DATA / "rekey_intervals.csv").read_text(encoding="utf-8")
 @pytest.mark.parametrize(("log", "count"), [("A", 15), ("B", 12), ("C", 12)])
 def test_the_seeds_own_logs_meet_their_table_to_the_second(log: str, count: int) -> None:
     """Log and table agree; by whom the log does not tell, so nothing is held against it."""
-    text = (DATA / f"seed004_{log.lower()}.log").read_text(encoding="utf-8")
-    compared = compare(sa_history(read_rtx_log(text)), read_intervals(TABLE, log))
+    records, _ = read_rtx_table((DATA / "seed004_sas.csv").read_text(encoding="utf-8"), log)
+    compared = compare(sa_history(records), read_intervals(TABLE, log))
     assert len(compared) == count
     assert {(one.verdict, one.offset_s) for one in compared} == {("met", 0.0)}
     assert sum_up(compared) == f"{count} of {count} events as expected ({count} met, 0 close)"
