@@ -34,9 +34,11 @@ ARGUMENTS = (sys.executable, "-B", "-m", _MODULE)
 _BELL = Path("/proc/sys/kernel/cad_pid")
 """To whom the kernel tells that Ctrl-Alt-Del was pressed."""
 
-_SETTLE_NS = 1000
+_SETTLE_NS = 50_000
 """Before time is held everybody gets to the end of what they do just now: the clock moves, and be
-it by so little, when nobody computes."""
+it by so little, when nobody computes.  It must be more than our own few system calls may be charged
+(a microsecond each, where a program has made many), or we would not even have gone to sleep for it,
+and what a terminal's kernel thread still has to hand on would stay where it is."""
 
 _MANY = 16
 """So many things happen before it is asked, unprompted, what the host wants."""
@@ -188,10 +190,13 @@ class Agent:
     def _hear(self, how: str) -> None:
         """Rest, and do what the keeper wants."""
         self._until_poll = _MANY
-        for message, data in self._rest(how):
+        heard = self._rest(how)
+        for message, data in heard:
             if "go" not in message:
                 self._hours.something_happened()
                 self._answer(message, data)
+        if how == HOLD and len(heard) == 1:
+            self._look()  # nobody wants anything: it is to be seen whether all is as it seemed
 
     def _answer(self, message: Message, data: bytes) -> None:
         number = int(message["visit"])
@@ -244,7 +249,8 @@ class Agent:
 
     def _rest(self, how: str) -> list[tuple[Message, bytes]]:
         """Say how the agent rests; what the keeper has to say then."""
-        self._send({"rest": how, "clock": self._clock()})
+        programs = any(visit.looks_worthwhile for visit in self._visits.values())
+        self._send({"rest": how, "clock": self._clock(), "programs": programs})
         heard = []
         while True:
             message, data = unpack(self._link.receive()[1])

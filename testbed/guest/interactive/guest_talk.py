@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.guest.boot import Guest
-from testbed.guest.interactive.talk import PACE, POLL, Message, pack
+from testbed.guest.interactive.talk import HOLD, PACE, POLL, Message, pack
 from testbed.guest.link import Kind
+
+_AGAIN_S = (0.25, 1.0, 4.0)
+"""After so much time of ours the agent looks again whether programs still wait for their user.
+What a program has just printed is now and then still on its way in the guest when time is held."""
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class GuestTalk:
         self._may_ring = False
         self._anchor: _Anchor | None = None
         self._pacing: asyncio.TimerHandle | None = None
+        self._looks = 0
 
     @property
     def waits(self) -> bool:
@@ -45,6 +50,7 @@ class GuestTalk:
 
     def say(self, message: Message, data: bytes = b"") -> None:
         """Tell the agent something, as soon as it can be."""
+        self._looks = 0
         self._queue.append(pack(message, data))
         if self._resting is not None:
             self._go_on()
@@ -52,14 +58,17 @@ class GuestTalk:
             self._rung = True
             self._guest.interrupt()
 
-    def rests(self, how: str, clock: dict[str, Any]) -> None:
-        """The agent rests."""
+    def rests(self, how: str, clock: dict[str, Any], programs: bool) -> None:
+        """The agent rests; ``programs`` tells that it holds time for some that wait for a user."""
         self._resting = how
         self._rung = False
         if how != PACE:
             self._anchor = None
         if how == POLL or self._queue:
             self._go_on()
+        elif how == HOLD and programs and self._looks < len(_AGAIN_S):
+            self._pacing = self._loop.call_later(_AGAIN_S[self._looks], self._go_on)
+            self._looks += 1
         elif how == PACE:
             left = self._ahead(clock)
             if left <= 0:

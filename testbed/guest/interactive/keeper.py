@@ -178,7 +178,8 @@ class Keeper:
         if "clock" in message:
             self._state.clock = message["clock"]
         if "rest" in message:
-            self._talk.rests(str(message["rest"]), message["clock"])
+            programs = bool(message["programs"])
+            self._talk.rests(str(message["rest"]), message["clock"], programs)
         elif "visit" in message:
             self._tell_visitor(message, data)
         elif "progress" in message:
