@@ -23,32 +23,29 @@ from types import TracebackType
 from typing import Any, Self
 
 from testbed.clock import LabClock
-from testbed.errors import LabError, LabNotFoundError, TopologyError
+from testbed.errors import LabError, LabNotFoundError
 from testbed.events import Drop, Event, LabUp, Note, Record, encode
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
 from testbed.lab_events import EVENTS_FILE, EventFeed, EventLog, read_events
 from testbed.lab_schedule import RunningSchedule, begin_schedule, fault_message
-from testbed.lab_talk import Conversation
+from testbed.lab_talk import Conversation, Progress, await_up, name_for
 from testbed.model.fault import Fault
 from testbed.model.files import dump_json, load_topology
 from testbed.model.impairment import Impairment
 from testbed.model.schedule import Entry
 from testbed.model.topology import Topology
-from testbed.model.validate import validate
 from testbed.moments import Duration, Moment
 from testbed.plan import make_plan
 from testbed.runs import new_run_folder
 from testbed.supervisor import boot, ending
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
+from testbed.supervisor.channel import Channel
 from testbed.supervisor.spec import LabSpec
 
 __all__ = ["Lab", "read_events"]
 
 _LONGEST_END = 30.0
-Progress = Callable[[str], None]
 
 
 class Lab:
@@ -90,20 +87,14 @@ class Lab:
             LabExistsError: a lab of that name is up.
             LabError: it could not be brought up; nothing of it is left.
         """
-        problems = validate(topology)
-        if problems:
-            raise TopologyError(topology.name, problems)
-        chosen = name or topology.name
-        channels.check_name(chosen)
-        if chosen in channels.running_labs():
-            raise channels.exists_already(chosen)
+        chosen = name_for(topology, name)
         folder = (run_folder or new_run_folder(chosen)).resolve()
         _prepare(folder, topology)
         plan = make_plan(topology)
         spec = LabSpec(chosen, topology, plan, folder, attached)
         channel = boot.start(spec)
         try:
-            _await_up(channel, progress)
+            await_up(channel, progress, who="supervisor")
         except BaseException:
             channel.close()
             raise
@@ -380,20 +371,3 @@ def _prepare(folder: Path, topology: Topology) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise LabError("the run folder is not writable", where=str(folder))
-
-
-def _await_up(channel: Channel, progress: Progress | None) -> None:
-    while True:
-        try:
-            message, _ = channel.receive()
-        except ChannelClosedError as error:
-            raise LabError(
-                "the lab's supervisor ended before the lab was up",
-                hint="was it killed? the machine may be out of memory; see logs/lab.log",
-            ) from error
-        if "error" in message:
-            raise error_from_json(message["error"])
-        if "up" in message:
-            return
-        if progress is not None:
-            progress(str(message.get("progress")))

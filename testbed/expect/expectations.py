@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from testbed.errors import TestbedError
 from testbed.events import FaultFailed, Record
 from testbed.expect import failures
 from testbed.expect.failures import Window
@@ -73,6 +74,11 @@ def eventually(
         ScheduleError: a fault of a running schedule could not be put on the lab.
         RealTimeError: it would be waited for for hours of real time.
     """
+    if count < 1:
+        raise TestbedError(
+            f"to wait for something to happen {count} times is not to wait",
+            hint="for what must not happen there is never()",
+        )
     match, window = as_match(wanted), _window(lab, within, since)
     hits: list[Record] = []
 
@@ -182,9 +188,7 @@ def between(
     window = Window(*(to_ns(lab.clock.moment(when)) for when in (start, end)))
     if window.end_ns < window.start_ns:
         raise MomentError(f"the window ends before it begins: {window}")
-    least, most = (
-        (1, None) if count is None else (count, count) if isinstance(count, int) else count
-    )
+    least, most = _counts(count)
     _allow(lab, window)
     hits: list[Record] = []
 
@@ -260,7 +264,12 @@ def _complain(new: list[Record], window: Window, match: Match) -> None:
 def _counts(count: Count | None) -> tuple[int, int | None]:
     if count is None:
         return 1, None
-    return (count, count) if isinstance(count, int) else count
+    least, most = (count, count) if isinstance(count, int) else count
+    if least < 0 or (most is not None and most < least):
+        raise TestbedError(
+            f"nothing can happen {least} to {most} times", hint="count: a number, or (least, most)"
+        )
+    return least, most
 
 
 def _times(number: int) -> str:

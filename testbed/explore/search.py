@@ -134,7 +134,11 @@ def make_least(
         nonlocal best, number
         number += 1
         folder = kept.with_name(f"{kept.name}-{number}")
-        tried = tries.run(trial.seed, perturbation, folder)
+        try:
+            tried = tries.run(trial.seed, perturbation, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         again = not wanted.isdisjoint(one.scenario for one in tried.failures)
         if again:
             if best is not trial:

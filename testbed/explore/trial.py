@@ -28,6 +28,7 @@ GUEST = "the guest"
 """What failed when no scenario did: the guest itself did not come to its end."""
 
 _FAILED = ("failed", "error")
+_INTERRUPTED = 130
 _PYTEST_FAILED = 1
 _ROOM = 1 << 20
 
@@ -137,6 +138,8 @@ class Tries:
             return Trial(seed, perturbation, folder, failures, None, time.monotonic() - began)
         if self._stopped:
             raise StoppedError
+        if status == _INTERRUPTED:  # Ctrl-C went to the guest, which has ended in an orderly way
+            raise KeyboardInterrupt
         failures = _failures(folder)
         if failures:
             _require_room(folder)
@@ -171,7 +174,11 @@ class Tries:
                 if self._stopped or not there:
                     raise StoppedError
                 guest = Guest(self._kernel, self._prepared.job, folder, machine)
-                process = os.pidfd_open(guest.pid)
+                try:
+                    process = os.pidfd_open(guest.pid)
+                except BaseException:
+                    guest.kill()
+                    raise
                 self._running.add(process)
             with guest:
                 try:

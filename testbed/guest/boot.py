@@ -20,7 +20,7 @@ from typing import Self
 
 from testbed.guest import ending, launch
 from testbed.guest.console import Console, press_ctrl_alt_del
-from testbed.guest.errors import GuestError, GuestStuckError
+from testbed.guest.errors import GuestError, GuestStuckError, HostTroubleError
 from testbed.guest.job import Job
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Inbox, Kind, Link, LinkClosedError
@@ -111,16 +111,25 @@ class Guest:
         with self._console.open() as console:
             launch.lay_control_folder(self._control, job.code)
             self._socket, theirs = socket.socketpair()
-            with theirs:
-                self._process = subprocess.Popen(
-                    launch.arguments(kernel.binary, machine),
-                    cwd=self._control,
-                    env={"PATH": os.defpath, "TMPDIR": memory},
-                    stdin=theirs.fileno(),
-                    stdout=console,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            try:
+                with theirs:
+                    self._process = subprocess.Popen(
+                        launch.arguments(kernel.binary, machine),
+                        cwd=self._control,
+                        env={"PATH": os.defpath, "TMPDIR": memory},
+                        stdin=theirs.fileno(),
+                        stdout=console,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+            except OSError as error:
+                self._socket.close()
+                launch.clear_control_folder(self._control)
+                raise HostTroubleError(
+                    f"the guest cannot be started: {error.strerror}",
+                    where=str(error.filename or kernel.binary),
+                    hint="it takes setpriv and prlimit, of Debian's package util-linux",
+                ) from error
         self._link, self._inbox = Link(self._receive, self._socket.send), Inbox()
         self._progress = ProgressFile(self._control)
         # In real time a program may compute for as long as it likes.
@@ -221,9 +230,9 @@ class Guest:
             self._console.note(error.what)
             raise
 
-    def interrupt(self) -> None:
-        """Have the command interrupted, as by Ctrl-C at its terminal."""
-        press_ctrl_alt_del(self._control)
+    def interrupt(self) -> bool:
+        """Have the command interrupted, as by Ctrl-C at its terminal; false if that failed."""
+        return press_ctrl_alt_del(self._control)
 
     def kill(self) -> None:
         """End the guest at once, as a power cut would; does nothing if it has ended."""

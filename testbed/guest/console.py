@@ -71,8 +71,11 @@ class Console:
         return "".join(f"\n  {line}" for line in lines[-_LAST_LINES:])
 
 
-def press_ctrl_alt_del(control: Path) -> None:
-    """Tell a guest's kernel by its management console; nothing happens if it has ended."""
+def press_ctrl_alt_del(control: Path) -> bool:
+    """Tell a guest's kernel by its management console; false if it could not be told.
+
+    That is so when it has ended, and when it has not yet heard what it was told before.
+    """
     request = _REQUEST.pack(_MAGIC, _VERSION, 3, b"cad")
     with contextlib.suppress(OSError):
         folder = os.open(control, os.O_PATH | os.O_CLOEXEC)  # its path may be too long for a socket
@@ -81,3 +84,5 @@ def press_ctrl_alt_del(control: Path) -> None:
                 sock.sendto(request, f"/proc/self/fd/{folder}/{_SOCKET}")
         finally:
             os.close(folder)
+        return True
+    return False

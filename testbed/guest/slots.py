@@ -2,7 +2,8 @@
 
 A guest computes on one CPU.  More of them than CPUs would only make each other slow, and a slow
 guest looks as if it stood still.  A place is a name in the kernel's table of abstract sockets: the
-same for all users, and free again when the process that holds it ends, however it ends.
+same for all users of a network namespace (a container has places of its own), and free again when
+the process that holds it ends, however it ends.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from testbed.kernel.packet_socket import PacketSocket
 from testbed.kernel.rtnl import RouteSocket
 from tests.evidence.judges import needs_tshark, tshark
 from tests.kernel.in_netns import in_new_network
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.needs_root
 
@@ -196,14 +197,9 @@ def test_frames_are_written_by_themselves_when_the_window_has_passed(tmp_path: P
 
     def work(running: Running) -> int:
         running.send(frame(1))
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            packets, _ = read(path, partial_end=True)
-            if len(packets) == 2:
-                break
-            time.sleep(0.01)
+        wait_until(lambda: len(read(path, partial_end=True)[0]) == 2, "both packets", timeout=20)
         running.ask("stop")
-        return len(packets)
+        return len(read(path)[0])
 
     assert to_file(path, work, window_s=0.05) == 2
 

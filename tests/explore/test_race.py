@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from testbed.guest.kernel_cache import GuestKernel
 from testbed.model import Topology
 from testbed.model.discover import find_topology
 from tests.explore.race.topology import AFTER_S, EXPLORE, ONE_WAY_S
+from tests.waiting import wait_until
 
 _ROOT = Path(__file__).parents[2]
 _RACE = "tests/explore/race"
@@ -110,11 +110,12 @@ def _but(one: Perturbation, number: int) -> Perturbation:
 def test_ctrl_c_keeps_what_was_found(kernel: GuestKernel, tmp_path: Path) -> None:
     explore = _explore(tmp_path, "--seeds", f"{_FAILS}..9999", "--collect", "--shrink", "0")
     try:
-        deadline = time.monotonic() + 200
-        while not any('"failures": [[' in text for text in _lines(tmp_path)):
+
+        def failed() -> bool:
             assert explore.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+            return any('"failures": [[' in text for text in _lines(tmp_path))
+
+        wait_until(failed, "a seed that fails", timeout=200)
         explore.send_signal(signal.SIGINT)
         output, errors = explore.communicate(timeout=60)
     finally:

@@ -13,6 +13,7 @@ from testbed.evidence.pcapng_reader import PcapngReader
 from testbed.lab import Lab
 from tests.cli.conftest import Terminal, command, read_until
 from tests.guest_labs.conftest import call, clock_of
+from tests.waiting import wait_until
 
 HOUR_NS = 3600 * 10**9
 MOMENT_NS = 10**6
@@ -54,7 +55,7 @@ def test_waiting_for_input_takes_no_time(held: Lab) -> None:
         stdout=subprocess.PIPE,
     ) as process:
         read_until(process.stdout, b"ready\n")
-        time.sleep(0.5)
+        time.sleep(0.5)  # so long somebody thinks, and time must not pass; see above
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(b"late\n")
         process.stdin.close()
@@ -85,12 +86,17 @@ def test_time_waits_for_a_reader_that_does_not_read(held: Lab) -> None:
         command("exec", held.name, "alice", "--", "sh", "-c", script), stdout=subprocess.PIPE
     ) as process:
         read_until(process.stdout, b"20000\n")
-        before = -1
-        while (now := now_ns(held)) - before >= MOMENT_NS:
-            before = now
-            time.sleep(0.2)  # until what is on its way has filled the pipes
-        assert process.poll() is None
-        process.terminate()
+        shown = [-1, now_ns(held)]
+
+        def stands() -> bool:
+            shown.append(now_ns(held))
+            return shown[-1] - shown[-2] < MOMENT_NS
+
+        try:  # what is on its way fills the pipes first
+            wait_until(stands, "time to stand still", timeout=60)
+            assert process.poll() is None
+        finally:
+            process.terminate()
 
 
 def test_clock_by_and_to_are_exact(held: Lab) -> None:
@@ -144,10 +150,12 @@ def test_hold_stops_the_way_of_others(held: Lab) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        while clock_of(held)["held"]:
-            time.sleep(0.02)
-        call("clock", held.name, "--hold")
-        _, errors = process.communicate(timeout=30)
+        try:
+            wait_until(lambda: not clock_of(held)["held"], "time to move")
+            call("clock", held.name, "--hold")
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 1
     assert b"stopped on the way by testbed clock --hold" in errors
 

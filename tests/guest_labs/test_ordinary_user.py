@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _UID = 54322
 _SCRIPT = """
     set -e
+    trap 'testbed down theirs > /dev/null 2>&1 || :' EXIT
     testbed up pair --kernel guest --clock virtual --name theirs > /dev/null 2>&1
     testbed exec theirs client -- curl -s http://198.51.100.80/ > page
     grep -q "Directory listing" page && echo page
@@ -26,7 +27,7 @@ _SCRIPT = """
     testbed exec theirs client -- sh -c 'date "+%F %H"; id -u'
     testbed exec theirs client -- sh -c 'echo x > /mnt/README.md' || true
     testbed capture theirs client:eth0 -c 1 -w here.pcapng 2> /dev/null &
-    until testbed status theirs --json | grep -q stream; do :; done
+    for try in $(seq 100); do testbed status theirs --json | grep -q stream && break; done
     testbed exec theirs client -- ping -q -c1 198.51.100.80 > /dev/null
     wait
     stat -c %u here.pcapng

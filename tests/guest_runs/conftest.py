@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 from zlib import crc32
@@ -52,24 +54,31 @@ class Site:
         text = "import pathlib, time\nimport pytest\n" + textwrap.dedent(text)
         (self.home / f"test_{name}.py").write_text(text)
 
-    def start(self, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+    @contextmanager
+    def start(self, *arguments: str, before: str = "") -> Iterator[subprocess.Popen[str]]:
         """Start ``testbed test small ARGUMENTS``; ``before`` is Python that runs first.
 
-        Its guests do not wait for those of others on this machine.
+        Its guests do not wait for those of others on this machine.  A test that fails meanwhile
+        does not wait for its end: guests end with it.
         """
         name = f"testbed-test-{crc32(str(self.folder).encode())}"
         places = f"import testbed.guest.slots as slots; slots._NAME = '\\0{name}-{{}}'"
         program = (
             f"{places}\n{textwrap.dedent(before)}\nfrom testbed.cli.main import main\nmain()\n"
         )
-        return subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", program, "test", "small", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def run(self, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
         """The same, to its end."""

@@ -232,9 +232,8 @@ class Agent:
                     return
                 answer["arrived"] = True
             case "stop":
-                if not hours.stop(number):
-                    return  # it has just arrived, and that was said
-                answer["arrived"] = False
+                # Who has just arrived was told, and may not have heard it when they pressed Ctrl-C.
+                answer["arrived"] = not hours.stop(number)
             case "run":
                 hours.speed = float(wish["speed"])
             case "hold":

@@ -6,11 +6,9 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from testbed.errors import LabError, TopologyError
 from testbed.guest.boot import CONTROL_FOLDER
 from testbed.guest.interactive import keeper
 from testbed.guest.interactive.keeper import KeeperSpec
@@ -19,16 +17,14 @@ from testbed.guest.launch import clear_control_folder
 from testbed.guest.machine import Machine
 from testbed.kernel import libc
 from testbed.lab import Lab
+from testbed.lab_talk import Progress, await_up, name_for
 from testbed.model.codec import to_dict
 from testbed.model.topology import Topology
-from testbed.model.validate import validate
 from testbed.runs import new_run_folder
 from testbed.supervisor import channel as channels
 from testbed.supervisor.boot import detach
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json, report_failure
-
-Progress = Callable[[str], None]
+from testbed.supervisor.channel import Channel
+from testbed.supervisor.faces import report_failure
 
 
 def up_in_guest(
@@ -50,20 +46,14 @@ def up_in_guest(
         GuestError: the guest kernel cannot be built or booted.
         LabError: the lab could not be brought up; nothing of it is left.
     """
-    problems = validate(topology)
-    if problems:
-        raise TopologyError(topology.name, problems)
-    chosen = name or topology.name
-    channels.check_name(chosen)
-    if chosen in channels.running_labs():
-        raise channels.exists_already(chosen)
+    chosen = name_for(topology, name)
     kernel = ensure_kernel(progress)
     folder = (run_folder or new_run_folder(chosen)).resolve()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     spec = KeeperSpec(chosen, to_dict(topology), kernel, machine, folder, attached)
     channel = _start(spec)
     try:
-        _await_up(channel, progress)
+        await_up(channel, progress, who="keeper")
     except BaseException:
         channel.close()
         raise
@@ -114,19 +104,3 @@ def _be_parent(spec: KeeperSpec, boot: Channel, owner: int) -> NoReturn:
         report_failure(boot, error)
     finally:
         os._exit(0)
-
-
-def _await_up(channel: Channel, progress: Progress) -> None:
-    while True:
-        try:
-            message, _ = channel.receive()
-        except ChannelClosedError as error:
-            raise LabError(
-                "the lab's keeper ended before the lab was up",
-                hint="was it killed? the machine may be out of memory; see logs/lab.log",
-            ) from error
-        if "error" in message:
-            raise error_from_json(message["error"])
-        if "up" in message:
-            return
-        progress(str(message.get("progress")))

@@ -16,13 +16,22 @@ import tty
 from collections.abc import Callable
 from contextlib import suppress
 
+from testbed.errors import LabError
+
 _CHUNK = 1 << 16
 _FULL, _DRAINED = 1 << 18, 1 << 16
 
 
 def window(descriptor: int) -> tuple[int, int]:
-    """Rows and columns of a terminal."""
-    return termios.tcgetwinsize(descriptor)
+    """Rows and columns of a terminal.
+
+    Raises:
+        LabError: it was hung up meanwhile.
+    """
+    try:
+        return termios.tcgetwinsize(descriptor)
+    except termios.error as error:
+        raise LabError("the terminal has gone") from error
 
 
 def _own(descriptor: int) -> int:
@@ -160,8 +169,15 @@ class Sink:
 
 
 def make_raw(terminal: int) -> None:
-    """Let every byte through as it is: the guest's terminal does what a terminal does."""
-    tty.setraw(terminal, termios.TCSANOW)
+    """Let every byte through as it is: the guest's terminal does what a terminal does.
+
+    Raises:
+        LabError: it was hung up meanwhile.
+    """
+    try:
+        tty.setraw(terminal, termios.TCSANOW)
+    except termios.error as error:
+        raise LabError("the terminal has gone") from error
 
 
 def _read(descriptor: int) -> bytes:

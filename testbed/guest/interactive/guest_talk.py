@@ -15,6 +15,8 @@ _AGAIN_S = (0.25, 1.0, 4.0)
 """After so much time of ours the agent looks again whether programs still wait for their user.
 What a program has just printed is now and then still on its way in the guest when time is held."""
 
+_RING_AGAIN_S = 0.5
+
 
 @dataclass(slots=True)
 class _Anchor:
@@ -45,8 +47,9 @@ class GuestTalk:
         return self._resting is not None
 
     def listen(self) -> None:
-        """From now on the agent hears the bell."""
+        """From now on the agent hears the bell; it is rung for whatever waits to be said."""
         self._may_ring = True
+        self._ring()
 
     def say(self, message: Message, data: bytes = b"") -> None:
         """Tell the agent something, as soon as it can be."""
@@ -54,9 +57,16 @@ class GuestTalk:
         self._queue.append(pack(message, data))
         if self._resting is not None:
             self._go_on()
-        elif self._may_ring and not self._rung:
-            self._rung = True
-            self._guest.interrupt()
+        else:
+            self._ring()
+
+    def _ring(self) -> None:
+        """Have the agent come and listen.  A bell that the kernel did not take is rung again."""
+        if not self._queue or self._resting is not None or not self._may_ring or self._rung:
+            return
+        self._rung = self._guest.interrupt()
+        if not self._rung:
+            self._loop.call_later(_RING_AGAIN_S, self._ring)
 
     def rests(self, how: str, clock: dict[str, Any], programs: bool) -> None:
         """The agent rests; ``programs`` tells that it holds time for some that wait for a user."""

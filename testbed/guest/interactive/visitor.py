@@ -130,7 +130,11 @@ class Visitor:
         terminal = received.pop(0)
         while received:
             os.close(received.pop())
-        fds.make_raw(terminal)
+        try:
+            fds.make_raw(terminal)
+        except LabError:
+            os.close(terminal)
+            raise
         number = self._next()
         self._terminal, self._terminal_stream = os.dup(terminal), number
         self._sinks[number] = self._make_sink(os.dup(terminal), number)
