@@ -254,7 +254,12 @@ def request_command(
     environment: Mapping[str, str] | None = None,
     terminal: bool = False,
 ) -> Channel:
-    """Ask the lab to run a command on these descriptors; its status comes over the channel."""
+    """Ask the lab to run a command on these descriptors; its status comes over the channel.
+
+    Raises:
+        LabError: the lab will not, or it went down: the command may have run, and printed,
+            before the lab's answer came.
+    """
     channel = channels.connect(lab)
     try:
         message: dict[str, Any] = {
@@ -269,10 +274,18 @@ def request_command(
         answer, _ = channel.answer(lab)
         if "error" in answer:
             raise error_from_json(answer["error"])
+    except ChannelClosedError as error:
+        channel.close()
+        raise ended_with_its_lab(lab) from error
     except BaseException:
         channel.close()
         raise
     return channel
+
+
+def ended_with_its_lab(lab: str) -> LabError:
+    """The error that tells why a command has ended with its lab."""
+    return LabError(f"lab {lab!r} went down, and the command with it")
 
 
 def run_command(

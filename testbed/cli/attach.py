@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from testbed.errors import LabError
-from testbed.lab_command import request_command
+from testbed.lab_command import ended_with_its_lab, request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json
 
@@ -62,11 +62,6 @@ def await_end(channel: Channel, lab: str) -> int:
             raise error_from_json(message["error"])
         if "status" in message:
             return int(message["status"])
-
-
-def ended_with_its_lab(lab: str) -> LabError:
-    """The error that tells why a command has ended with its lab."""
-    return LabError(f"lab {lab!r} went down, and the command with it")
 
 
 def exit_code(status: int) -> int:

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from testbed.cli.attach import ended_with_its_lab, exit_code
+from testbed.cli.attach import exit_code
 from testbed.cli.output import tell
-from testbed.lab_command import request_command
+from testbed.lab_command import ended_with_its_lab, request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json
 

@@ -158,9 +158,16 @@ class Channel:
 
         Raises:
             NoAnswerError: the supervisor is stopped (SIGSTOP), or the limit is over.
+            ChannelClosedError: the lab went down meanwhile.
         """
-        if self._socket.gettimeout() is not None:
+        try:
+            if self._socket.gettimeout() is None:
+                self._await_answer(lab, limit)
             return self.receive()
+        except ChannelClosedError as error:
+            raise ChannelClosedError(f"lab {lab!r} went down before it answered") from error
+
+    def _await_answer(self, lab: str, limit: float | None) -> None:
         start = time.monotonic()
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
@@ -179,7 +186,6 @@ class Channel:
                     hint="it may still be coming up; see logs/lab.log of its run folder, or kill "
                     f"it: kill -KILL {pid} ends all of it",
                 )
-        return self.receive()
 
     def _receive_bytes(self) -> tuple[bytes, tuple[int, ...]]:
         space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
