@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
-from testbed.errors import LabError
 from testbed.lab_command import ended_with_its_lab, request_command
 from testbed.supervisor.channel import Channel, ChannelClosedError
 from testbed.supervisor.faces import error_from_json

@@ -37,7 +37,7 @@ def _with_a_lab_that_hangs_up(name: str, ask: Callable[[], object]) -> None:
 def test_the_command_ends_with_its_lab() -> None:
     # The command may have printed already: it has its output, the lab's answer takes another way.
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a count
-    with pytest.raises(LabError, match="^lab 'gone-1' went down, and the command with it$"):
+    with pytest.raises(LabError, match=r"^lab 'gone-1' went down, and the command with it$"):
         _with_a_lab_that_hangs_up("gone-1", lambda: start_command("gone-1", "alice", ["true"]))
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
@@ -47,5 +47,5 @@ def test_a_question_names_the_lab() -> None:
         with Conversation("gone-2") as talk:
             talk.ask({"do": "status"})
 
-    with pytest.raises(ChannelClosedError, match="^lab 'gone-2' went down before it answered$"):
+    with pytest.raises(ChannelClosedError, match=r"^lab 'gone-2' went down before it answered$"):
         _with_a_lab_that_hangs_up("gone-2", ask)
