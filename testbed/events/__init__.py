@@ -29,6 +29,7 @@ from testbed.events.kinds import (
     ServiceStarted,
     Verdict,
 )
+from testbed.events.routing_kinds import AdjacencyDown, AdjacencyUp, RouteChanged
 from testbed.events.sa_kinds import (
     ChildSaDeleted,
     ChildSaEstablished,
@@ -50,6 +51,8 @@ from testbed.events.sa_kinds import (
 from testbed.events.schema import json_schema
 
 __all__ = [
+    "AdjacencyDown",
+    "AdjacencyUp",
     "CaptureStarted",
     "CaptureStopped",
     "ChildSaDeleted",
@@ -81,6 +84,7 @@ __all__ = [
     "Probes",
     "Provisioned",
     "Record",
+    "RouteChanged",
     "SaEvent",
     "ServiceExited",
     "ServiceReady",

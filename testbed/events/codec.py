@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.events import kinds, sa_kinds
+from testbed.events import kinds, routing_kinds, sa_kinds
 from testbed.events.kinds import Event, Record
 
 VERSION = 1
@@ -27,7 +27,7 @@ def event_types() -> dict[str, type[Event]]:
     """Every kind of event by its JSON name."""
     return {
         value.kind: value
-        for module in (kinds, sa_kinds)
+        for module in (kinds, routing_kinds, sa_kinds)
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Event)

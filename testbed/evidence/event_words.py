@@ -26,7 +26,7 @@ from testbed.events import (
     ServiceStarted,
     Verdict,
 )
-from testbed.evidence import sa_words
+from testbed.evidence import routing_words, sa_words
 
 PLAIN = "plain"
 GOOD = "good"
@@ -41,7 +41,10 @@ def in_words(event: Event) -> tuple[str, str]:
 
 
 _Told = tuple[str, str]
-_TELLERS: dict[type[Event], Callable[..., _Told]] = dict(sa_words.TELLERS)
+_TELLERS: dict[type[Event], Callable[..., _Told]] = {
+    **sa_words.TELLERS,
+    **routing_words.TELLERS,
+}
 
 
 def _tells(
