@@ -22,9 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from testbed.backends.registry import helpers_outside
 from testbed.clock import LabClock
 from testbed.errors import LabError, LabNotFoundError
 from testbed.events import Drop, Event, LabUp, Note, Record, encode
+from testbed.kernel.channel import Channel, NoAnswerError
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult, RunningCommand, run_command, start_command
 from testbed.lab_events import EVENTS_FILE, EventFeed, EventLog, read_events
@@ -39,8 +41,6 @@ from testbed.moments import Duration, Moment
 from testbed.plan import make_plan
 from testbed.runs import new_run_folder
 from testbed.supervisor import boot, ending
-from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel
 from testbed.supervisor.spec import LabSpec
 
 __all__ = ["Lab", "read_events"]
@@ -70,6 +70,7 @@ class Lab:
         name: str | None = None,
         run_folder: Path | None = None,
         attached: bool = True,
+        backend: str = "netns",
         progress: Progress | None = None,
     ) -> Self:
         """Bring a topology up.
@@ -80,6 +81,8 @@ class Lab:
             run_folder: where events, logs and captures go; a new folder under ``runs/`` by default.
             attached: the lab ends with this process, whatever happens to it. Otherwise it stays
                 until :meth:`down` is called by anyone.
+            backend: what makes the nodes that ask for none of their own: ``netns``, ``mininet`` or
+                ``docker``.
             progress: called with a line of text as the work goes on.
 
         Raises:
@@ -90,9 +93,9 @@ class Lab:
         chosen = name_for(topology, name)
         folder = (run_folder or new_run_folder(chosen)).resolve()
         _prepare(folder, topology)
-        plan = make_plan(topology)
-        spec = LabSpec(chosen, topology, plan, folder, attached)
-        channel = boot.start(spec)
+        plan = make_plan(topology, backend)
+        with helpers_outside(chosen, plan, folder) as outside:
+            channel = boot.start(LabSpec(chosen, topology, plan, folder, attached, outside))
         try:
             await_up(channel, progress, who="supervisor")
         except BaseException:
@@ -139,7 +142,7 @@ class Lab:
                 try:
                     talk.ask({"do": "down"})
                     _await_end(supervisor, self.name)
-                except channels.NoAnswerError:
+                except NoAnswerError:
                     ending.kill(talk.channel, self.name)
                 finally:
                     os.close(supervisor)

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from testbed.errors import LabError
+from testbed.kernel.faces import error_from_json
 from testbed.supervisor import channel as channels
-from testbed.supervisor.faces import error_from_json
 
 
 def _ask(lab: str, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:

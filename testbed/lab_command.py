@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from testbed.errors import LabError
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_from_json
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Self
 
 from testbed.errors import LabError
 from testbed.events import Record, decode
+from testbed.kernel.channel import ChannelClosedError
 from testbed.kernel.timer import Timer
 from testbed.lab_talk import Conversation
-from testbed.supervisor.channel import ChannelClosedError
 
 EVENTS_FILE = "events.jsonl"
 

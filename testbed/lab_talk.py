@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from testbed.errors import LabError, TopologyError
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_from_json
 from testbed.model.topology import Topology
 from testbed.model.validate import validate
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
 
 Progress = Callable[[str], None]
 

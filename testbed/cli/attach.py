@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_from_json
 from testbed.lab_command import ended_with_its_lab, request_command
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
 
 _PASSED_ON = (
     signal.SIGINT,

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, Self, cast
 from testbed.cli import talk
 from testbed.errors import LabError, TestbedError
 from testbed.evidence.pcapng import ENHANCED_PACKET
+from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
 
 _CHUNK = 1 << 16
 _HEAD = struct.Struct("=II")

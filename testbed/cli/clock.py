@@ -15,7 +15,7 @@ from testbed.cli.output import INTERRUPTED, Progress, bold, duration, facts, say
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from testbed.supervisor.channel import Channel
+    from testbed.kernel.channel import Channel
 
 _FASTEST = 1e6
 _SHOW_EVERY_S = 0.2

@@ -266,7 +266,7 @@ def _stay(lab: Lab) -> None:
 
 @contextmanager
 def _until_closed() -> Iterator[None]:
-    from testbed.supervisor.channel import ChannelClosedError
+    from testbed.kernel.channel import ChannelClosedError
 
     try:
         yield
@@ -333,8 +333,8 @@ def down(
 
 
 def _take_down(lab: str) -> None:
+    from testbed.kernel.channel import ChannelClosedError, NoAnswerError
     from testbed.supervisor import ending
-    from testbed.supervisor.channel import ChannelClosedError, NoAnswerError
 
     folder: object = None
     with talk.conversation(lab) as channel:

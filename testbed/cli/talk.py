@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import LabNotFoundError, TestbedError
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_from_json
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
 
 _GLANCE = 2.0
 """Seconds that an overview waits for one lab; a lab that is coming up answers when it is up."""

@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from testbed.cli.attach import exit_code
 from testbed.cli.output import tell
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_from_json
 from testbed.lab_command import ended_with_its_lab, request_command
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_from_json
 
 _STDIN, _STDOUT = 0, 1
 _CHUNK = 65536

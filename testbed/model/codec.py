@@ -197,6 +197,10 @@ SERVICE = Record(
         "stop_signal": Field(TEXT, "signal that ends it: TERM, INT...", "TERM"),
         "stop_timeout": Field(SECONDS, "how long it may take to end", 5.0),
         "needs": Field(ListOf(TEXT), "kernel features as testbed doctor names them", ()),
+        "capabilities": Field(
+            ListOf(TEXT), "what its container must allow it: NET_ADMIN (capabilities(7))", ()
+        ),
+        "devices": Field(ListOf(TEXT), "what its container must have: /dev/net/tun", ()),
     },
     lambda values, place: Service(name="", **values, place=place),
     _taking(
@@ -209,6 +213,8 @@ SERVICE = Record(
         "stop_signal",
         "stop_timeout",
         "needs",
+        "capabilities",
+        "devices",
     ),
 )
 
@@ -236,8 +242,8 @@ NODE = Record(
         "sysctls": Field(MapOf(Text(numbers=True)), "kernel settings: net.ipv4...", ()),
         "files": Field(MapOf(TEXT), "text files laid over its own view of the file system", ()),
         "firewall": Field(TEXT, "nftables ruleset"),
-        "backend": Field(TEXT, "where its namespace comes from: netns, mininet, docker"),
-        "image": Field(TEXT, "container image (backend docker)"),
+        "backend": Field(TEXT, "what makes it: netns, mininet, docker; none: as the others"),
+        "image": Field(TEXT, "what it is made from where it is a container"),
     },
     _build_node,
     lambda node: (

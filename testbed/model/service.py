@@ -40,6 +40,8 @@ class Service:
     are written into that folder before the start.  ``after`` names services (``node/service``) that
     must be ready first.  ``secrets`` are values that must never appear in logs or reports.
     ``needs`` are kernel features as ``testbed doctor`` names them (``tun``, ``esp``...).
+    ``capabilities`` (``NET_ADMIN``; capabilities(7)) and ``devices`` (``/dev/net/tun``) are what
+    its node's container must allow it; a node that is no container is not confined.
     """
 
     name: str
@@ -52,4 +54,6 @@ class Service:
     stop_signal: str = "TERM"
     stop_timeout: float = 5.0
     needs: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     place: Place | None = field(default=None, compare=False, repr=False)

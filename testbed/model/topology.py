@@ -61,7 +61,8 @@ class Node:
 
     ``sysctls`` are extra kernel settings by dotted name; ``files`` are text files laid over the
     node's own view of the file system; ``firewall`` is an nftables ruleset (``nft -f`` syntax);
-    ``backend`` and ``image`` choose where its namespace comes from (``netns`` when not given).
+    ``backend`` (``netns``, ``mininet``, ``docker``) says what makes it, if not what makes the lab's
+    other nodes; ``image`` is what it is made from wherever it is a container.
     """
 
     name: str

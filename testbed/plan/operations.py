@@ -18,18 +18,27 @@ FABRIC = "@fabric"
 
 @dataclass(frozen=True, slots=True)
 class MakeNode:
-    """A network namespace for a node, with its settings in force before any interface exists."""
+    """A node, with its settings in force before any interface of ours exists.
+
+    ``image``, ``capabilities`` (``NET_ADMIN``) and ``devices`` (``/dev/net/tun``) are for backends
+    that confine what they run; the last two are what the node's services say they need.
+    """
 
     node: str
     role: str
     settings: tuple[tuple[str, str], ...]
     backend: str = "netns"
     image: str | None = None
+    capabilities: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
     def text(self) -> str:
         head = f"node {self.node} ({self.role}, {self.backend}"
         head += f", image {self.image})" if self.image else ")"
-        return "\n".join([head, *(f"    {key} = {value}" for key, value in self.settings)])
+        lines = [head, *(f"    {key} = {value}" for key, value in self.settings)]
+        if self.backend == "docker":
+            lines += [f"    may {name}" for name in (*self.capabilities, *self.devices)]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from testbed.errors import TestbedError
@@ -77,10 +77,15 @@ def mac_address(topology: Topology, interface: Interface) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest))
 
 
-def make_plan(topology: Topology) -> Plan:
-    """The steps for this (valid) topology, in the order in which they must be done."""
+def make_plan(topology: Topology, backend: str = "netns") -> Plan:
+    """The steps for this (valid) topology, in the order in which they must be done.
+
+    Args:
+        topology: what is to be built.
+        backend: what makes the nodes that ask for no backend of their own.
+    """
     numbers = _Numbers()
-    operations: list[Operation] = [_make_node(node) for node in topology.nodes]
+    operations: list[Operation] = [_make_node(node, backend) for node in topology.nodes]
     operations += _bridges(topology, numbers)
     operations += _cables(topology, numbers)
     operations += _shapes(topology, numbers)
@@ -90,7 +95,7 @@ def make_plan(topology: Topology) -> Plan:
     return Plan(topology.name, tuple(operations), tuple(_needs(topology)))
 
 
-def _make_node(node: Node) -> MakeNode:
+def _make_node(node: Node, backend: str) -> MakeNode:
     settings = dict(_COMMON_SETTINGS)
     if node.role == ROUTER:
         settings.update(_ROUTER_SETTINGS)
@@ -99,8 +104,18 @@ def _make_node(node: Node) -> MakeNode:
     early = {key: value for key, value in node.sysctls if not _names_interface(key)}
     settings.update(early)
     return MakeNode(
-        node.name, node.role, tuple(settings.items()), node.backend or "netns", node.image
+        node.name,
+        node.role,
+        tuple(settings.items()),
+        node.backend or backend,
+        node.image,
+        capabilities=_union(service.capabilities for service in node.services),
+        devices=_union(service.devices for service in node.services),
     )
+
+
+def _union(named: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for names in named for name in names}))
 
 
 def _names_interface(setting: str) -> bool:

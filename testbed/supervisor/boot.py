@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from testbed.errors import LabError
 from testbed.kernel import libc, namespaces
+from testbed.kernel.channel import Channel
+from testbed.kernel.faces import report_failure
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel
-from testbed.supervisor.faces import report_failure
 from testbed.supervisor.init import run
 from testbed.supervisor.spec import LabSpec
 
@@ -93,7 +93,8 @@ def _be_child(spec: LabSpec, boot: Channel, owner: int, life: _Life) -> NoReturn
     try:
         gc.freeze()  # what the owner made is the owner's to finalise
         os.setsid()
-        detach(spec.run_folder, keep={boot.fileno(), owner})
+        outside = {channel.fileno() for channel in spec.outside.values()}
+        detach(spec.run_folder, keep={boot.fileno(), owner, *outside})
         life(spec, boot, channels.listen(spec.name), owner)
     except BaseException as error:  # noqa: BLE001  # told to the owner; a child must never return
         report_failure(boot, error)

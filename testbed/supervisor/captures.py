@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.backends.children import Children
 from testbed.errors import LabError
 from testbed.events import CaptureStarted, CaptureStopped, Drop, Note, Record
 from testbed.evidence.capture import run_capture
 from testbed.kernel.packet_socket import PacketSocket
-from testbed.supervisor.children import Children
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
 

@@ -8,11 +8,11 @@ import signal
 import time
 from typing import Any
 
+from testbed.backends.children import end_group
+from testbed.backends.place import PATH, Command, Process
 from testbed.errors import LabError
 from testbed.events import CommandEnded, CommandStarted
-from testbed.supervisor import process
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.children import Children, end_group, signal_group
+from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
 
@@ -20,8 +20,8 @@ from testbed.supervisor.nodes import Nodes
 class Commands:
     """Starts commands in nodes and ends them with their caller."""
 
-    def __init__(self, nodes: Nodes, journal: Journal, children: Children, lab: str) -> None:
-        self._nodes, self._journal, self._children = nodes, journal, children
+    def __init__(self, nodes: Nodes, journal: Journal, lab: str) -> None:
+        self._nodes, self._journal = nodes, journal
         self._lab = lab
         self._count = 0
 
@@ -40,7 +40,7 @@ class Commands:
         if not arguments:
             raise LabError("there is no command to run", where=node)
         environment = {
-            "PATH": process.PATH,
+            "PATH": PATH,
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
             **{str(key): str(value) for key, value in request.get("environment", {}).items()},
@@ -48,11 +48,9 @@ class Commands:
             "TESTBED_NODE": node,
         }
         started = time.monotonic()
-        pid = process.spawn(
+        process = self._nodes.spawn(
             node,
-            self._nodes[node].network,
-            self._nodes.view(node),
-            process.Command(
+            Command(
                 arguments,
                 environment,
                 str(request.get("folder", "/")),
@@ -62,12 +60,11 @@ class Commands:
         )
         while descriptors:
             os.close(descriptors.pop())
-        ended = self._children.watch(pid)
         self._count += 1
         number = self._count
         self._journal.say(CommandStarted(arguments, number), node=node, origin="test")
-        channel.send({"pid": pid, "number": number})
-        status = await self._follow(channel, pid, ended)
+        channel.send({"pid": process.pid, "number": number})
+        status = await self._follow(channel, process)
         seconds = time.monotonic() - started
         self._journal.say(CommandEnded(number, status, seconds), node=node, origin="test")
         try:
@@ -75,7 +72,7 @@ class Commands:
         except ChannelClosedError:
             return
 
-    async def _follow(self, channel: Channel, pid: int, ended: asyncio.Future[int]) -> int:
+    async def _follow(self, channel: Channel, process: Process) -> int:
         """Wait for the end, passing on signals; end it when the caller is gone."""
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[None] = loop.create_future()
@@ -85,7 +82,7 @@ class Commands:
                 message, unwanted = channel.receive()
                 for descriptor in unwanted:
                     os.close(descriptor)
-                signal_group(pid, int(message["signal"]))
+                process.signal_group(int(message["signal"]))
             except (LabError, KeyError, ValueError, TypeError):
                 loop.remove_reader(channel)
                 if not gone.done():
@@ -93,12 +90,12 @@ class Commands:
 
         loop.add_reader(channel, listen)
         try:
-            both: set[asyncio.Future[Any]] = {ended, gone}
+            both: set[asyncio.Future[Any]] = {process.ended, gone}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                return await end_group(pid, ended, signal.SIGTERM, 2.0)
+            if not process.ended.done():
+                return await end_group(process, signal.SIGTERM, 2.0)
             # Whatever the command left running in its session ends with it only if it was told
             # so: a shell's background jobs live on until the lab ends.
-            return ended.result()
+            return process.ended.result()
         finally:
             loop.remove_reader(channel)

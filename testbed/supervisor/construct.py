@@ -5,10 +5,11 @@ Consecutive operations on one namespace go to the kernel as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import cast
 
+from testbed.backends.place import Backend, NodePlace
 from testbed.errors import KernelError
 from testbed.kernel import addresses, links, namespaces, nft, offload, routes, sysctl, tc
 from testbed.kernel.netlink import Request
@@ -34,7 +35,12 @@ from testbed.supervisor.nodes import LabNode, Nodes
 Progress = Callable[[str], None]
 
 
-def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress) -> None:
+async def construct(
+    operations: Iterable[Operation],
+    nodes: Nodes,
+    backends: Mapping[str, Backend],
+    progress: Progress,
+) -> None:
     """Do the operations in order.
 
     Raises:
@@ -45,7 +51,7 @@ def construct(operations: Iterable[Operation], nodes: Nodes, progress: Progress)
         batch = list(group)
         if kind == "nodes":
             progress(f"making nodes ({len(batch)})")
-            _make_nodes(batch, nodes)
+            await _make_nodes(batch, nodes, backends)
         elif kind == "cables":
             progress(f"laying cables ({len(batch)})")
             _make_cables(batch, nodes)
@@ -82,16 +88,18 @@ def _phase(operation: Operation) -> str:
     return "configuration"
 
 
-def _make_nodes(batch: list[Operation], nodes: Nodes) -> None:
-    try:
-        for operation in batch:
-            assert isinstance(operation, MakeNode)
-            network = namespaces.new_network()
-            nodes.add(LabNode(operation.node, operation.role, network))
-            for key, value in operation.settings:
-                sysctl.write(key, value, where=f"node {operation.node}")
-    finally:
-        namespaces.enter_network(nodes.home)
+async def _make_nodes(
+    batch: list[Operation], nodes: Nodes, backends: Mapping[str, Backend]
+) -> None:
+    orders = [operation for operation in batch if isinstance(operation, MakeNode)]
+    places: dict[str, NodePlace] = {}
+    for name in dict.fromkeys(order.backend for order in orders):
+        places |= await backends[name].make([order for order in orders if order.backend == name])
+    for order in orders:
+        nodes.add(LabNode(order.node, order.role, places[order.node]))
+        with nodes.inside(order.node):
+            for key, value in order.settings:
+                sysctl.write(key, value, where=f"node {order.node}")
 
 
 def _make_cables(batch: list[Operation], nodes: Nodes) -> None:

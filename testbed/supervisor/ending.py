@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from testbed.errors import LabError
-from testbed.supervisor.channel import Channel
+from testbed.kernel.channel import Channel
 
 _LONGEST_END = 30.0
 

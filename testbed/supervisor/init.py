@@ -10,16 +10,17 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from testbed.backends.children import Children
+from testbed.backends.registry import Surroundings, backends_of, make_backend
 from testbed.errors import LabError, TestbedError
 from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_to_json, report_failure
 from testbed.plan.operations import StartService
 from testbed.supervisor.captures import Captures
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.children import Children
 from testbed.supervisor.commands import Commands
 from testbed.supervisor.construct import construct
-from testbed.supervisor.faces import error_to_json, report_failure
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import Nodes
@@ -61,9 +62,26 @@ class LabInit:
         loop = asyncio.get_running_loop()
         mounts.private_lab_view(spec.run_folder)
         self.journal = Journal(spec.run_folder / "events.jsonl", spec.secrets)
-        self.nodes = Nodes(namespaces.current_network(), spec.run_folder, spec.secrets)
+        home = namespaces.current_network()
+        self.nodes = Nodes(home, spec.secrets)
         children = Children(loop)
-        self.services = Services(self.nodes, self.journal, children, spec.run_folder, spec.name)
+        self.backends = {
+            name: make_backend(
+                name,
+                Surroundings(
+                    lab=spec.name,
+                    home=home,
+                    run_folder=spec.run_folder,
+                    plan=spec.plan,
+                    children=children,
+                    outside=spec.outside.get(name),
+                    note=lambda text: self.journal.say(Note(text)),
+                    lose=self.end,
+                ),
+            )
+            for name in backends_of(spec.plan)
+        }
+        self.services = Services(self.nodes, self.journal, spec.run_folder, spec.name)
         self.captures = Captures(self.nodes, self.journal, children, spec.run_folder)
         self.faults = Faults(spec.plan, self.nodes, self.services, self.journal)
         self.scheduler = Scheduler(self.faults, self.journal)
@@ -73,7 +91,7 @@ class LabInit:
                 nodes=self.nodes,
                 services=self.services,
                 captures=self.captures,
-                commands=Commands(self.nodes, self.journal, children, spec.name),
+                commands=Commands(self.nodes, self.journal, spec.name),
                 faults=self.faults,
                 scheduler=self.scheduler,
                 journal=self.journal,
@@ -89,6 +107,7 @@ class LabInit:
         except TestbedError as error:
             self._say_failure(error)
             await self.services.stop_all()
+            await self._end_nodes()
             raise
         self._listener.listen(64)  # once more: from now on SO_PEERCRED names this process
         self._listener.setblocking(False)
@@ -113,6 +132,11 @@ class LabInit:
         """Stop services and captures in order; the caller may answer before pid 1 ends."""
         await self.services.stop_all()
         await self.captures.stop_all()
+        await self._end_nodes()
+
+    async def _end_nodes(self) -> None:
+        for backend in reversed(list(self.backends.values())):
+            await backend.end()
 
     def _watch_owner(self, loop: asyncio.AbstractEventLoop) -> None:
         """An attached lab ends with its owner; any lab ends if nobody waits for it to come up."""
@@ -138,7 +162,7 @@ class LabInit:
         plan = self._spec.plan
         started = [op for op in plan.operations if isinstance(op, StartService)]
         rest = (op for op in plan.operations if not isinstance(op, StartService))
-        construct(rest, self.nodes, self._progress)
+        await construct(rest, self.nodes, self.backends, self._progress)
         if self._limits:
             self.journal.say(Note(f"running as an ordinary user: {self._limits}"))
         if started:

@@ -1,16 +1,15 @@
-"""The nodes of a lab that is up: a name and the descriptors that keep its namespaces alive."""
+"""The nodes of a lab that is up, whatever their backends made them of."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from testbed.backends.place import Command, NodePlace, Process
 from testbed.errors import LabError
-from testbed.kernel import mounts, namespaces
+from testbed.kernel import namespaces
 from testbed.kernel.rtnl import RouteSocket
 from testbed.plan.operations import FABRIC
 
@@ -29,22 +28,22 @@ def _usual_files(node: str) -> dict[str, str]:
 
 @dataclass(slots=True)
 class LabNode:
-    """A node: its network namespace, and its file view once something needed it."""
+    """A node: what its backend made of it, and its own files, laid when a program needs them."""
 
     name: str
     role: str
-    network: int
+    place: NodePlace
     files: dict[str, str] = field(default_factory=dict)
-    view: int | None = None
-    view_trouble: str | None = None
+    is_laid: bool = False
+    trouble: str | None = None
 
 
 class Nodes:
     """All nodes, and moving in and out of them.  The process must be single-threaded."""
 
-    def __init__(self, home: int, run_folder: Path, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, home: int, secrets: tuple[str, ...] = ()) -> None:
         self.home = home
-        self._run_folder, self._secrets = run_folder, secrets
+        self._secrets = secrets
         self._nodes: dict[str, LabNode] = {}
 
     def add(self, node: LabNode) -> None:
@@ -64,22 +63,22 @@ class Nodes:
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
         """Be in the node's network namespace for a while."""
-        with namespaces.inside_network(self[name].network, self.home):
+        with namespaces.inside_network(self[name].place.network, self.home):
             yield
 
-    def view(self, name: str) -> int:
-        """The node's file view (a mount namespace), made when first asked for."""
+    def spawn(self, name: str, command: Command) -> Process:
+        """Start a program in a node.
+
+        Raises:
+            ServiceError: it cannot be executed.
+            KernelError: one of the node's own files cannot be laid.
+        """
         node = self[name]
-        if node.view is None:
-            with self.inside(name), namespaces.new_mount_namespace() as descriptor:
-                files = {**_usual_files(name), **node.files}
-                node.view_trouble = mounts.node_view(
-                    name, self._run_folder, files, private=self._private(files)
-                )
-            # A mount namespace resets the working folder; the lab's own is the root.
-            os.chdir("/")
-            node.view = descriptor
-        return node.view
+        if not node.is_laid:
+            files = {**_usual_files(name), **node.files}
+            node.trouble = node.place.lay(files, self._private(files))
+            node.is_laid = True
+        return node.place.spawn(command)
 
     def _private(self, files: Mapping[str, str]) -> frozenset[str]:
         """The files that hold a secret of the lab: only their owner may read them."""
@@ -96,7 +95,7 @@ class Nodes:
 
     def network(self, name: str) -> int:
         """The network namespace of a node, or of the fabric."""
-        return self.home if name == FABRIC else self[name].network
+        return self.home if name == FABRIC else self[name].place.network
 
     def route_socket(self, name: str) -> RouteSocket:
         """An rtnetlink socket of a node or of the fabric."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from testbed.errors import LabError
 from testbed.events import decode
+from testbed.kernel.channel import Channel
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
 from testbed.supervisor import watchers
 from testbed.supervisor.captures import Captures
-from testbed.supervisor.channel import Channel
 from testbed.supervisor.commands import Commands
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
@@ -87,7 +87,7 @@ class Requests:
             "attached": lab.spec.attached,
             "seconds": lab.seconds(),
             "nodes": [
-                {"name": node.name, "role": node.role, "trouble": node.view_trouble}
+                {"name": node.name, "role": node.role, "trouble": node.trouble}
                 for node in lab.nodes
             ],
             "services": lab.services.states(),

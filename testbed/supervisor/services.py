@@ -6,11 +6,11 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import testbed
+from testbed.backends.children import end_group
+from testbed.backends.place import PATH, Command, NodePlace, Process
 from testbed.errors import ServiceError
 from testbed.events import Record, ServiceExited, ServiceReady, ServiceStarted, decode
 from testbed.events.codec import EventFormatError
@@ -18,8 +18,6 @@ from testbed.events.emitter import VARIABLE
 from testbed.events.kinds import Note
 from testbed.model import service as model
 from testbed.model.service import Service
-from testbed.supervisor import process
-from testbed.supervisor.children import Children, end_group, signal_group
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.logs import ServiceLog
 from testbed.supervisor.nodes import Nodes
@@ -27,7 +25,6 @@ from testbed.supervisor.readiness import Condition, NotifySocket, tail
 
 _EVENTS_DESCRIPTOR = 3
 _MAX_EVENT = 64 * 1024
-_PACKAGE_PARENT = str(Path(testbed.__file__).parent.parent)
 
 
 @dataclass(slots=True)
@@ -36,8 +33,7 @@ class Running:
 
     node: str
     service: Service
-    pid: int
-    ended: asyncio.Future[int]
+    process: Process
     log: ServiceLog
     events: socket.socket
     notify: NotifySocket | None
@@ -48,10 +44,8 @@ class Running:
 class Services:
     """All services of a lab."""
 
-    def __init__(
-        self, nodes: Nodes, journal: Journal, children: Children, run_folder: Path, lab: str
-    ) -> None:
-        self._nodes, self._journal, self._children = nodes, journal, children
+    def __init__(self, nodes: Nodes, journal: Journal, run_folder: Path, lab: str) -> None:
+        self._nodes, self._journal = nodes, journal
         self._folder, self._lab = run_folder, lab
         self._running: dict[str, Running] = {}
         self._known: dict[str, tuple[str, Service]] = {}
@@ -104,7 +98,7 @@ class Services:
         """
         key = f"{node}/{service.name}"
         before = self._running.get(key)
-        if before is not None and not before.ended.done():
+        if before is not None and not before.process.ended.done():
             raise ServiceError(f"service {key!r} runs already", hint="restart it instead")
         self._known.setdefault(key, (node, service))
         running = self._launch(node, service)
@@ -117,7 +111,7 @@ class Services:
             run_command=lambda arguments: self._look(node, arguments),
         )
         try:
-            seconds = await condition.wait(lambda: not running.ended.done())
+            seconds = await condition.wait(lambda: not running.process.ended.done())
         except ServiceError as error:
             log = self._journal.redact(tail(running.log.path))
             raise ServiceError(
@@ -131,27 +125,27 @@ class Services:
     async def stop(self, key: str, number: int | None = None) -> None:
         """End a service; with ``number`` it gets that signal first instead of its own."""
         running = self._running.get(key)
-        if running is None or running.ended.done():
+        if running is None or running.process.ended.done():
             return
         running.stopping = True
         chosen = number or getattr(signal, f"SIG{running.service.stop_signal}")
-        await end_group(running.pid, running.ended, chosen, running.service.stop_timeout)
+        await end_group(running.process, chosen, running.service.stop_timeout)
         self._collect(running)
 
     def signal(self, key: str, number: int) -> None:
         """Send a service a signal, for example SIGHUP to have it read its configuration again."""
         self.find(key)
         running = self._running.get(key)
-        if running is None or running.ended.done():
+        if running is None or running.process.ended.done():
             raise ServiceError(f"service {key!r} does not run")
-        os.kill(running.pid, number)
+        running.process.signal(number)
 
     async def kill(self, key: str) -> None:
         """``kill -9`` a service, as a fault: the lab did not ask it to end."""
         self.find(key)
         running = self._running.get(key)
-        if running is not None and not running.ended.done():
-            await end_group(running.pid, running.ended, signal.SIGKILL, 1.0)
+        if running is not None and not running.process.ended.done():
+            await end_group(running.process, signal.SIGKILL, 1.0)
 
     async def stop_all(self) -> None:
         """End every service, the last started first."""
@@ -170,12 +164,13 @@ class Services:
 
     def _launch(self, node: str, service: Service) -> Running:
         key = f"{node}/{service.name}"
+        place = self._nodes[node].place
         folder = self._service_folder(node, service)
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in service.files:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self._fill(content, folder), encoding="utf-8")
+            path.write_text(self._fill(content, folder, place), encoding="utf-8")
             path.chmod(0o600 if service.secrets else 0o644)
         log = ServiceLog(
             self._folder / "logs" / f"{node}-{service.name}.log",
@@ -185,12 +180,12 @@ class Services:
         ours.setblocking(False)
         notify = None
         environment = {
-            "PATH": process.PATH,
+            "PATH": PATH,
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "HOME": str(folder),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": _PACKAGE_PARENT,  # our own components run from wherever we do
+            "PYTHONPATH": place.package_parent,
             "TESTBED_LAB": self._lab,
             "TESTBED_NODE": node,
             VARIABLE: str(_EVENTS_DESCRIPTOR),
@@ -199,14 +194,12 @@ class Services:
         if service.ready.kind == model.NOTIFY:
             notify = NotifySocket(self._nodes, node, service.name)
             environment["NOTIFY_SOCKET"] = notify.address
-        arguments = tuple(self._fill(argument, folder) for argument in service.command)
+        arguments = tuple(self._fill(argument, folder, place) for argument in service.command)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            pid = process.spawn(
+            process = self._nodes.spawn(
                 node,
-                self._nodes[node].network,
-                self._nodes.view(node),
-                process.Command(
+                Command(
                     arguments,
                     environment,
                     str(folder),
@@ -217,23 +210,23 @@ class Services:
             log.started()
             os.close(nothing)
             theirs.close()
-        ended = self._children.watch(pid)
-        running = Running(node, service, pid, ended, log, ours, notify)
+        running = Running(node, service, process, log, ours, notify)
         self._running[key] = running
         if key not in self._order:
             self._order.append(key)
         loop = asyncio.get_running_loop()
         loop.add_reader(ours, self._collect, running)
-        ended.add_done_callback(lambda future: self._ended(running, future.result()))
-        self._journal.say(ServiceStarted(arguments, pid), node=node, service=service.name)
+        process.ended.add_done_callback(lambda future: self._ended(running, future.result()))
+        self._journal.say(ServiceStarted(arguments, process.pid), node=node, service=service.name)
         return running
 
     def _service_folder(self, node: str, service: Service) -> Path:
         return self._folder / "services" / node / service.name
 
     @staticmethod
-    def _fill(text: str, folder: Path) -> str:
-        return text.replace("{run}", str(folder)).replace("{python}", sys.executable)
+    def _fill(text: str, folder: Path, place: NodePlace) -> str:
+        filled = text.replace("{run}", str(folder))
+        return filled.replace("{python}", place.python) if "{python}" in filled else filled
 
     def _collect(self, running: Running) -> None:
         """Move a service's waiting events into the journal."""
@@ -274,18 +267,14 @@ class Services:
         """Run a short program in the node to see whether a condition holds."""
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            pid = process.spawn(
+            process = self._nodes.spawn(
                 node,
-                self._nodes[node].network,
-                self._nodes.view(node),
-                process.Command(
-                    arguments, {"PATH": process.PATH}, "/", (nothing, nothing, nothing)
-                ),
+                Command(arguments, {"PATH": PATH}, "/", (nothing, nothing, nothing)),
             )
         finally:
             os.close(nothing)
         try:
-            return await self._children.watch(pid)
+            return await process.ended
         except asyncio.CancelledError:
-            signal_group(pid, signal.SIGKILL)
+            process.signal_group(signal.SIGKILL)
             raise

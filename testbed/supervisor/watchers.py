@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from testbed.errors import LabError
 from testbed.events import Record
-from testbed.supervisor.channel import Channel, ChannelClosedError
+from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.supervisor.journal import Journal
 
 

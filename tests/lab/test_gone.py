@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from testbed.errors import LabError
+from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.lab_command import start_command
 from testbed.lab_talk import Conversation
-from testbed.supervisor.channel import Channel, ChannelClosedError, listen
+from testbed.supervisor.channel import listen
 
 
 def _with_a_lab_that_hangs_up(name: str, ask: Callable[[], object]) -> None:

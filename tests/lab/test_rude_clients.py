@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import LabError
+from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.lab import Lab
 from testbed.model import Topology
-from testbed.supervisor.channel import Channel, ChannelClosedError, connect, socket_name
+from testbed.supervisor.channel import connect, socket_name
 from tests.lab.conftest import two_hosts
 from tests.waiting import wait_until
 

@@ -15,10 +15,11 @@ import pytest
 
 from testbed.cli import talk
 from testbed.errors import LabError
+from testbed.kernel.channel import Channel, NoAnswerError
 from testbed.lab import Lab
 from testbed.model import Topology
 from testbed.supervisor import ending
-from testbed.supervisor.channel import Channel, NoAnswerError, connect, running_labs
+from testbed.supervisor.channel import connect, running_labs
 from tests.lab.conftest import exists, two_hosts, unique
 from tests.waiting import wait_until
 

@@ -41,6 +41,8 @@ RICH = Topology(
                     stop_signal="INT",
                     stop_timeout=1.5,
                     needs=("esp", "tun"),
+                    capabilities=("NET_ADMIN",),
+                    devices=("/dev/net/tun",),
                 ),
                 Service("web", ("httpd",), Ready("tcp", "80"), after=("ce/ike",)),
             ),

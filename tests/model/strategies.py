@@ -95,6 +95,8 @@ def services(draw: st.DrawFn, name: str, earlier: list[str]) -> Service:
         stop_signal=draw(st.sampled_from(["TERM", "INT", "KILL", "USR1"])),
         stop_timeout=draw(seconds),
         needs=draw(st.sampled_from([(), ("tun",), ("esp", "nf_tables")])),
+        capabilities=draw(st.sampled_from([(), ("NET_ADMIN",), ("NET_RAW", "SYS_TIME")])),
+        devices=draw(st.sampled_from([(), ("/dev/net/tun",)])),
     )
 
 
@@ -236,7 +238,9 @@ def _node(draw: st.DrawFn, name: str, role: str, devices: list[str], earlier: li
         settings[f"net.ipv6.conf.{devices[0]}.accept_ra"] = "2"
     keys = draw(st.lists(st.sampled_from(sorted(settings)), unique=True))
     paths = free_names.map(lambda text: f"/etc/{text}").filter(lambda text: ".." not in text)
-    backend, image = draw(st.sampled_from([(None, None), ("netns", None), ("docker", "debian:12")]))
+    backend, image = draw(
+        st.sampled_from([(None, None), ("netns", None), ("docker", "debian:12"), (None, "web")])
+    )
     return Node(
         name=name,
         role=role,

@@ -21,11 +21,11 @@ from testbed.guest.interactive.visit import Visit
 from testbed.guest.job import RUN_FOLDER
 from testbed.guest.link import DEVICE, Kind, Link
 from testbed.kernel.clocksource import time_is_virtual
+from testbed.kernel.faces import error_to_json
 from testbed.kernel.timer import Timer
 from testbed.lab import Lab
 from testbed.model.codec import valid_topology
 from testbed.model.json_source import read_json
-from testbed.supervisor.faces import error_to_json
 
 _MODULE = "testbed.guest.interactive.agent"
 ARGUMENTS = (sys.executable, "-B", "-m", _MODULE)

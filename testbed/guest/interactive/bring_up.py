@@ -16,6 +16,8 @@ from testbed.guest.kernel_build import ensure_kernel
 from testbed.guest.launch import clear_control_folder
 from testbed.guest.machine import Machine
 from testbed.kernel import libc
+from testbed.kernel.channel import Channel
+from testbed.kernel.faces import report_failure
 from testbed.lab import Lab
 from testbed.lab_talk import Progress, await_up, name_for
 from testbed.model.codec import to_dict
@@ -23,8 +25,6 @@ from testbed.model.topology import Topology
 from testbed.runs import new_run_folder
 from testbed.supervisor import channel as channels
 from testbed.supervisor.boot import detach
-from testbed.supervisor.channel import Channel
-from testbed.supervisor.faces import report_failure
 
 
 def up_in_guest(

@@ -31,8 +31,8 @@ from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Kind
 from testbed.guest.machine import Machine
 from testbed.guest.watchdog import LOOK_EVERY_S
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_to_json, report_failure
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_to_json, report_failure
 
 _LONGEST_MOURNING_S = 600.0
 _LONGEST_END_S = 30.0
@@ -305,6 +305,6 @@ def _glances(channel: Channel) -> bool:
 
 
 def _error(data: dict[str, Any]) -> TestbedError:
-    from testbed.supervisor.faces import error_from_json
+    from testbed.kernel.faces import error_from_json
 
     return error_from_json(data)

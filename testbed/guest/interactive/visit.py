@@ -13,9 +13,9 @@ from testbed.errors import LabError
 from testbed.guest.interactive.streams import IN, TERMINAL, Stream
 from testbed.guest.interactive.talk import Message
 from testbed.guest.interactive.waiting import Wait, Watch
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_to_json
 from testbed.supervisor import channel as channels
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_to_json
 
 _PATIENCE_NS = 2 * 10**9
 """How long a program that waits for its user *or* for others gets time for the others."""

@@ -15,8 +15,8 @@ from testbed.guest.interactive import descriptors as fds
 from testbed.guest.interactive.descriptors import Sink, Source
 from testbed.guest.interactive.streams import IN, OUT, TERMINAL
 from testbed.guest.interactive.talk import Message
-from testbed.supervisor.channel import Channel, ChannelClosedError
-from testbed.supervisor.faces import error_to_json
+from testbed.kernel.channel import Channel, ChannelClosedError
+from testbed.kernel.faces import error_to_json
 
 Send = Callable[[Message, bytes], None]
 

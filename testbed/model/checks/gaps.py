@@ -27,7 +27,6 @@ _MADE_BY_ABSENCE: dict[str, tuple[str, ...]] = {
     "route-without-target": ("via", "dev", "kind"),
     "link-local-without-dev": ("dev",),
     "unused-image": ("../backend",),
-    "missing-image": ("../image",),
     "impairment-without-delay": ("../delay",),
     "missing-value": ("value",),
     "empty-command": ("",),

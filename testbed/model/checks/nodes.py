@@ -14,6 +14,9 @@ from testbed.model.topology import ROLES, SWITCH, Node, Topology
 BACKENDS = ("netns", "mininet", "docker")
 _SETTING = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]+)+")
 _KERNEL_FOLDERS = ("/proc", "/sys", "/dev")
+_IMAGE = re.compile(
+    r"[a-z0-9][a-z0-9._/-]*(:[0-9]+/[a-z0-9._/-]+)?(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]+)?"
+)
 _ANY_INTERFACE = ("all", "default", "lo")
 
 
@@ -85,13 +88,16 @@ def _check_backend(node: Node, path: str) -> Iterator[Problem]:
         what = f"{node.backend!r} is not a backend"
         hint = did_you_mean(node.backend, BACKENDS, "backends")
         yield Problem("unknown-backend", what, f"{path}.backend", node.place, hint)
-    elif node.image is not None and node.backend != "docker":
-        what = f"{node.name!r} has an image, but its backend {node.backend or 'netns'} uses none"
-        hint = 'add backend "docker", or remove the image'
+    if node.image is None:
+        return
+    if not _IMAGE.fullmatch(node.image):
+        what = f"{node.image!r} is not the name of a container image"
+        hint = 'one of ours ("strongswan"), or repository and tag ("example/router:1.0")'
+        yield Problem("bad-image", what, f"{path}.image", node.place, hint)
+    elif node.backend in BACKENDS and node.backend != "docker":
+        what = f"{node.name!r} has an image, but its backend {node.backend} uses none"
+        hint = "remove the backend or the image"
         yield Problem("unused-image", what, f"{path}.image", node.place, hint)
-    elif node.backend == "docker" and not (node.image or "").strip():
-        what = f"{node.name!r} has the backend docker and no image"
-        yield Problem("missing-image", what, f"{path}.backend", node.place, "name an image")
 
 
 def check_any(index: Index) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 from testbed.errors import Place, Problem
+from testbed.model.capabilities import CAPABILITIES
 from testbed.model.checks.index import Index
 from testbed.model.checks.suggest import did_you_mean
 from testbed.model.service import (
@@ -27,6 +28,7 @@ from testbed.model.topology import Topology
 
 _SIGNALS = tuple(item.name.removeprefix("SIG") for item in signal.Signals)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEVICE = re.compile(r"/dev(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _NEED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MEANING = {
     LISTEN_TCP: 'a port: "tcp 80"',
@@ -54,6 +56,21 @@ def check_values(topology: Topology) -> Iterator[Problem]:
                 if not _NEED.fullmatch(need):
                     what = f"{name} needs {need!r}, which is not the name of a kernel feature"
                     yield Problem("bad-need", what, f"{path}.needs", place)
+            yield from _check_rights(service, name, path, place)
+
+
+def _check_rights(service: Service, name: str, path: str, place: Place | None) -> Iterator[Problem]:
+    for capability in service.capabilities:
+        if capability not in CAPABILITIES:
+            what = f"{name} asks for {capability!r}, which is no capability"
+            hint = did_you_mean(capability, CAPABILITIES, "capabilities")
+            yield Problem("unknown-capability", what, f"{path}.capabilities", place, hint)
+    for device in service.devices:
+        if not _DEVICE.fullmatch(device):
+            what = f"{name} asks for {device!r}, which is not the path of a device"
+            yield Problem(
+                "bad-device", what, f"{path}.devices", place, 'for example "/dev/net/tun"'
+            )
 
 
 def _check_command(

@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed import errors
 from testbed.errors import LabError, TestbedError
-from testbed.supervisor.channel import Channel
+from testbed.kernel.channel import Channel
 
 
 def error_to_json(error: TestbedError) -> dict[str, Any]:

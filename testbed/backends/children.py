@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 
+from testbed.backends.place import Process
+
 
 class Children:
     """Ends of child processes, as futures."""
@@ -35,21 +37,13 @@ class Children:
                 future.set_result(os.waitstatus_to_exitcode(status))
 
 
-def signal_group(pid: int, number: int) -> None:
-    """Signal a session leader's whole process group; nothing happens if it is gone."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return
-
-
-async def end_group(pid: int, ended: asyncio.Future[int], number: int, patience: float) -> int:
+async def end_group(process: Process, number: int, patience: float) -> int:
     """Ask a process group to end, insist after ``patience`` seconds; returns the exit code."""
-    signal_group(pid, number)
+    process.signal_group(number)
     try:
-        status = await asyncio.wait_for(asyncio.shield(ended), patience)
+        status = await asyncio.wait_for(asyncio.shield(process.ended), patience)
     except TimeoutError:
-        signal_group(pid, signal.SIGKILL)
-        status = await ended
-    signal_group(pid, signal.SIGKILL)  # helpers it may have left in its group
+        process.signal_group(signal.SIGKILL)
+        status = await process.ended
+    process.signal_group(signal.SIGKILL)  # helpers it may have left in its group
     return status

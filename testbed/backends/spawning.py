@@ -1,28 +1,15 @@
-"""Starting a program inside a node."""
+"""Starting a program in namespaces, as a child of this process."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-from dataclasses import dataclass
 from typing import NoReturn
 
+from testbed.backends.place import Command
 from testbed.errors import ServiceError
 from testbed.kernel import libc
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to run: arguments, environment, working folder, and descriptors 0, 1, 2 and 3."""
-
-    arguments: tuple[str, ...]
-    environment: dict[str, str]
-    folder: str
-    descriptors: tuple[int, ...]
-    terminal: bool = False
 
 
 def spawn(node: str, network: int, mounts: int, command: Command) -> int:

@@ -1,0 +1,79 @@
+"""Which backends there are, and what each is given by the lab that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.backends.children import Children
+from testbed.backends.netns import NetnsBackend
+from testbed.backends.place import Backend
+from testbed.kernel.channel import Channel
+from testbed.plan.operations import MakeNode, Plan
+
+NETNS, MININET, DOCKER = BACKENDS = ("netns", "mininet", "docker")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a backend is given, in the lab's first process.
+
+    ``home`` is a descriptor of the lab's own network namespace, where that process is; ``outside``
+    leads to the backend's helper that stayed in the host's namespaces, where it has one.
+    ``note`` adds a line to the events; ``lose`` ends the lab, with the reason.
+    """
+
+    lab: str
+    home: int
+    run_folder: Path
+    plan: Plan
+    children: Children
+    outside: Channel | None
+    note: Callable[[str], None]
+    lose: Callable[[str], None]
+
+
+def backends_of(plan: Plan) -> list[str]:
+    """The backends that a plan's nodes are on."""
+    orders = (operation for operation in plan.operations if isinstance(operation, MakeNode))
+    return list(dict.fromkeys(order.backend for order in orders))
+
+
+@contextmanager
+def helpers_outside(lab: str, plan: Plan, run_folder: Path) -> Iterator[Mapping[str, Channel]]:
+    """Start, in the host's namespaces, what backends need there; in the owner's process.
+
+    Yields:
+        a channel for each backend that has such a helper.  It ends with the last copy of its
+        channel: the lab's first process has taken one when this ends.
+
+    Raises:
+        LabError: a backend cannot be used here; nothing was made.
+    """
+    channels: dict[str, Channel] = {}
+    try:
+        if DOCKER in backends_of(plan):
+            from testbed.backends.docker import start_keeper
+
+            channels[DOCKER] = start_keeper(lab, plan, run_folder)
+        yield channels
+    finally:
+        for channel in channels.values():
+            channel.close()
+
+
+def make_backend(name: str, given: Surroundings) -> Backend:
+    """The backend of that name for one lab."""
+    match name:
+        case "docker":
+            from testbed.backends.docker import DockerBackend
+
+            return DockerBackend(given)
+        case "mininet":
+            from testbed.backends.mininet import MininetBackend
+
+            return MininetBackend(given)
+        case _:
+            return NetnsBackend(given.home, given.run_folder, given.children)
