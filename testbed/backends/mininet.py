@@ -1,28 +1,100 @@
-"""Nodes as Mininet nodes: not there yet."""
+"""Nodes as Mininet nodes: Mininet makes them, and its ``mininet>`` prompt works on the lab."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from testbed.backends.place import NodePlace
+from testbed.backends.mininet_process import Side
+from testbed.backends.mininet_words import network_in_words
+from testbed.backends.netns import NetnsPlace
+from testbed.backends.place import Command, Process
 from testbed.errors import LabError
+from testbed.kernel import libc, mounts, namespaces
 from testbed.plan.operations import MakeNode
 
 if TYPE_CHECKING:
     from testbed.backends.registry import Surroundings
 
+_SELF_MOUNT = "/proc/self/ns/mnt"
+
+
+class MininetPlace(NetnsPlace):
+    """A Mininet node: the network and mount namespaces that its shell lives in."""
+
+    def __init__(self, node: str, pid: int, given: Surroundings) -> None:
+        try:
+            network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            view = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise LabError(
+                f"Mininet's shell of the node has ended ({error.strerror})",
+                where=node,
+                hint="its own words are in logs/mininet.log of the run folder",
+            ) from error
+        super().__init__(
+            node,
+            network,
+            home=given.home,
+            run_folder=given.run_folder,
+            children=given.children,
+        )
+        self._view = view
+
+    def lay(self, files: Mapping[str, str], private: Collection[str]) -> str | None:
+        """Lay the node's file view where its shell is, which sees the files, too."""
+        assert self._view is not None
+        with namespaces.inside_network(self.network, self._home), _inside_mounts(self._view):
+            # What Mininet's own process writes on is not for the node; and layers of memory over
+            # layers of memory are limited.
+            for folder in mounts.WRITABLE:
+                with suppress(OSError):
+                    libc.unmount(folder)
+            return mounts.node_view(self._node, self._run_folder, files, private=private)
+
+
+@contextmanager
+def _inside_mounts(descriptor: int) -> Iterator[None]:
+    """Be in a mount namespace for a while."""
+    back = os.open(_SELF_MOUNT, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc.setns(descriptor, libc.CLONE_NEWNS)
+        try:
+            yield
+        finally:
+            libc.setns(back, libc.CLONE_NEWNS)
+            os.chdir("/")  # a mount namespace resets the working folder; the lab's is the root
+    finally:
+        os.close(back)
+
 
 class MininetBackend:
-    """Raises LabError when asked."""
+    """Nodes that a ``mininet.net.Mininet`` makes, in a process of its own in the lab."""
 
     def __init__(self, given: Surroundings) -> None:
-        del given
+        self._given = given
+        self._side = Side(given)
 
-    async def make(self, orders: Sequence[MakeNode]) -> Mapping[str, NodePlace]:
-        """Raises LabError."""
-        del orders
-        raise LabError("the backend mininet is not there yet")
+    async def make(self, orders: Sequence[MakeNode]) -> Mapping[str, MininetPlace]:
+        """Have Mininet make them; the engine then lays links between them, and Mininet is told."""
+        self._side.start()
+        words = network_in_words(self._given.plan, [order.node for order in orders])
+        answer = await self._side.ask({"do": "make", **words})
+        return {
+            order.node: MininetPlace(order.node, int(answer["pids"][order.node]), self._given)
+            for order in orders
+        }
+
+    async def open_prompt(self, command: Command) -> Process:
+        """Open the ``mininet>`` prompt on the command's descriptors; its arguments are lines.
+
+        Raises:
+            LabError: somebody else has it.
+        """
+        return await self._side.open_prompt(command)
 
     async def end(self) -> None:
-        """Nothing to end."""
+        """End Mininet's process, and with it the shells of its nodes."""
+        await self._side.end()

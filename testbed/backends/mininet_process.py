@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from testbed.backends.registry import Surroundings
 
 PYTHON = "/usr/bin/python3"
-"""Debian's interpreter: the one for which Debian's ``mininet`` module and what it needs are made."""
+"""Debian's interpreter, the one that Debian's ``mininet`` module is made for."""
 
-INSTALL = "apt-get install --no-install-recommends mininet"
+NO_PYTHON = f"Mininet: there is no {PYTHON}, which would have its module"
 _LOG = "logs/mininet.log"
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 
@@ -30,7 +30,7 @@ _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 def why_no_mininet() -> str | None:
     """Why there is no Mininet on this machine; None: there is."""
     if not os.access(PYTHON, os.X_OK):
-        return f"Mininet: there is no {PYTHON}, which would have its module"
+        return NO_PYTHON
     tried = run(
         [PYTHON, "-c", "import mininet.net"], check=False, stdout=DEVNULL, stderr=DEVNULL, cwd="/"
     )
@@ -53,11 +53,10 @@ class Side:
         """Start it, in a file view of its own and the lab's own network namespace.
 
         Raises:
-            MissingFeatureError: there is no Mininet here.
+            MissingFeatureError: there is no interpreter for it.
         """
-        trouble = why_no_mininet()
-        if trouble is not None:
-            raise MissingFeatureError(trouble, hint=INSTALL)
+        if not os.access(PYTHON, os.X_OK):
+            raise MissingFeatureError(NO_PYTHON)
         given = self._given
         place = NetnsPlace(
             "mininet",

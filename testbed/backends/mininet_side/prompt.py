@@ -79,8 +79,8 @@ def _be_prompt(
     status = 1
     try:
         os.setsid()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _leave)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _leave)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
