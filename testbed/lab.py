@@ -36,7 +36,7 @@ from testbed.model.fault import Fault
 from testbed.model.files import dump_json, load_topology
 from testbed.model.impairment import Impairment
 from testbed.model.schedule import Entry
-from testbed.model.topology import Topology
+from testbed.model.topology import NETNS, Topology
 from testbed.moments import Duration, Moment
 from testbed.plan import make_plan
 from testbed.runs import new_run_folder
@@ -70,7 +70,7 @@ class Lab:
         name: str | None = None,
         run_folder: Path | None = None,
         attached: bool = True,
-        backend: str = "netns",
+        backend: str = NETNS,
         progress: Progress | None = None,
     ) -> Self:
         """Bring a topology up.

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from testbed.backends.children import Children
 from testbed.backends.netns import NetnsBackend
-from testbed.backends.place import Backend
+from testbed.backends.place import MININET_CONSOLE, Backend, Console
 from testbed.kernel.channel import Channel
+from testbed.model.topology import DOCKER, MININET
 from testbed.plan.operations import MakeNode, Plan
-
-NETNS, MININET, DOCKER = BACKENDS = ("netns", "mininet", "docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,24 @@ def helpers_outside(lab: str, plan: Plan, run_folder: Path) -> Iterator[Mapping[
 
 def make_backend(name: str, given: Surroundings) -> Backend:
     """The backend of that name for one lab."""
-    match name:
-        case "docker":
-            from testbed.backends.docker import DockerBackend
+    if name == DOCKER:
+        from testbed.backends.docker import DockerBackend
 
-            return DockerBackend(given)
-        case "mininet":
-            from testbed.backends.mininet import MininetBackend
+        return DockerBackend(given)
+    if name == MININET:
+        from testbed.backends.mininet import MininetBackend
 
-            return MininetBackend(given)
-        case _:
-            return NetnsBackend(given.home, given.run_folder, given.children)
+        return MininetBackend(given)
+    return NetnsBackend(given.home, given.run_folder, given.children)
+
+
+def consoles_of(backends: Mapping[str, Backend]) -> dict[str, Console]:
+    """The prompts that a lab's backends have, by the name that a command asks for them."""
+    consoles: dict[str, Console] = {}
+    if MININET in backends:
+        from testbed.backends.mininet import MininetBackend
+
+        mininet = backends[MININET]
+        assert isinstance(mininet, MininetBackend)
+        consoles[MININET_CONSOLE] = mininet.open_prompt
+    return consoles

@@ -55,6 +55,15 @@ Environment = Annotated[
         show_default=False,
     ),
 ]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        metavar="netns|mininet|docker",
+        help="What makes the nodes that ask for nothing themselves: namespaces, Mininet, or "
+        "containers.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Follow = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on with what comes until the lab goes down.")
@@ -64,6 +73,17 @@ LABS = "Labs"
 LOOK = "Look inside"
 DESCRIBE = "Topologies"
 TOOLS = "Tools"
+
+
+def backend(word: str) -> str:
+    """The backend of that name; a usage error for anything else."""
+    from testbed.model.checks.suggest import did_you_mean
+    from testbed.model.topology import BACKENDS
+
+    if word not in BACKENDS:
+        hint = did_you_mean(word, BACKENDS, "backends")
+        raise typer.BadParameter(f"no backend is called {word!r}; {hint}", param_hint="--backend")
+    return word
 
 
 def environment(words: list[str] | None) -> dict[str, str]:

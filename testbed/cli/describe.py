@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from testbed.cli.arguments import DESCRIBE, Json, Topology
+from testbed.cli.arguments import DESCRIBE, Backend, Json, Topology
+from testbed.cli.arguments import backend as known_backend
 from testbed.cli.output import say, say_json, tell
 from testbed.errors import TestbedError
 
@@ -25,6 +26,7 @@ class Drawing(StrEnum):
 
     SVG = "svg"
     MERMAID = "mermaid"
+    DRAWIO = "drawio"
 
 
 class Form(StrEnum):
@@ -34,7 +36,12 @@ class Form(StrEnum):
     JSON = "json"
 
 
-_DRAWING_OF = {".svg": Drawing.SVG, ".mmd": Drawing.MERMAID, ".md": Drawing.MERMAID}
+_DRAWING_OF = {
+    ".svg": Drawing.SVG,
+    ".mmd": Drawing.MERMAID,
+    ".md": Drawing.MERMAID,
+    ".drawio": Drawing.DRAWIO,
+}
 _FORM_OF = {".yaml": Form.YAML, ".yml": Form.YAML, ".json": Form.JSON}
 
 
@@ -56,23 +63,29 @@ def graph(
 ) -> None:
     """Draw a topology.
 
-    With names and addresses, as SVG or as Mermaid text.
+    With names and addresses: as SVG, as Mermaid text, or as a draw.io file to go on with.
     """
-    from testbed.evidence.graph import draw_mermaid, draw_svg
+    from testbed.evidence.graph import draw_drawio, draw_mermaid, draw_svg
     from testbed.model.discover import find_topology
 
-    chosen = form or (_DRAWING_OF.get(output.suffix) if output else None) or Drawing.SVG
-    if chosen is Drawing.SVG and output is None and sys.stdout.isatty():
+    if form is None and output is not None and output.suffix not in ("", *_DRAWING_OF):
         raise typer.BadParameter(
-            "an SVG drawing is for a file or a pipe: -o lab.svg; "
+            f"no drawing is a {output.suffix} file: name a .svg, .drawio, .mmd or .md file, "
+            "or say the --format",
+            param_hint="--output",
+        )
+    chosen = form or (_DRAWING_OF.get(output.suffix) if output else None) or Drawing.SVG
+    if chosen is not Drawing.MERMAID and output is None and sys.stdout.isatty():
+        raise typer.BadParameter(
+            f"a drawing as {chosen.value} is for a file or a pipe: -o lab.{chosen.value}; "
             "--format mermaid gives text to read",
             param_hint="--output",
         )
-    draw = draw_svg if chosen is Drawing.SVG else draw_mermaid
-    _deliver(draw(find_topology(topology)), output)
+    draw = {Drawing.SVG: draw_svg, Drawing.MERMAID: draw_mermaid, Drawing.DRAWIO: draw_drawio}
+    _deliver(draw[chosen](find_topology(topology)), output)
 
 
-def plan(topology: Topology, as_json: Json = False) -> None:
+def plan(topology: Topology, backend: Backend = "netns", as_json: Json = False) -> None:
     """Print the steps that bring a topology up.
 
     Nothing is done.
@@ -81,7 +94,7 @@ def plan(topology: Topology, as_json: Json = False) -> None:
     from testbed.plan import make_plan
 
     model = find_topology(topology)
-    made = make_plan(model)
+    made = make_plan(model, known_backend(backend))
     secrets = [
         secret for node in model.nodes for service in node.services for secret in service.secrets
     ]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testbed.cli import clocks, completion, talk
-from testbed.cli.arguments import LABS, Json, Topology
+from testbed.cli.arguments import LABS, Backend, Json, Topology
+from testbed.cli.arguments import backend as known_backend
 from testbed.cli.output import (
     INTERRUPTED,
     Progress,
@@ -90,6 +91,7 @@ def up(
         str | None,
         typer.Option("--start", help='When virtual time begins, e.g. "2017-07-16 09:56:52".'),
     ] = None,
+    backend: Backend = "netns",
     as_json: Json = False,
 ) -> None:
     """Bring a topology up.
@@ -104,12 +106,13 @@ def up(
             f"{name!r} is no name for a lab: letters, digits, '.', '_' and '-', at most 64",
             param_hint="--name",
         )
+    known_backend(backend)
     model = find_topology(topology)
     machine = None
     if (kernel, clock, seed, start) != ("host", "auto", None, None):
         machine = _machine(model, kernel, clock, seed, start)
     with _ending_signals():
-        lab = _bring_up(model, name or model.name, runs, machine, attached=foreground)
+        lab = _bring_up(model, name or model.name, runs, machine, backend, attached=foreground)
         try:
             state = lab.status()
             if as_json:
@@ -151,7 +154,13 @@ def _machine(
 
 
 def _bring_up(
-    model: Model, name: str, runs: Path | None, machine: Machine | None, *, attached: bool
+    model: Model,
+    name: str,
+    runs: Path | None,
+    machine: Machine | None,
+    backend: str,
+    *,
+    attached: bool,
 ) -> Lab:
     from testbed.lab import Lab
     from testbed.runs import VARIABLE
@@ -163,13 +172,17 @@ def _bring_up(
         with Progress(f"bringing up {name}") as progress:
             if machine is None:
                 try:
-                    return Lab.up(model, name=name, attached=attached, progress=progress)
+                    return Lab.up(
+                        model, name=name, attached=attached, backend=backend, progress=progress
+                    )
                 except TestbedError as error:
                     _blame_what_is_missing(model, error)
                     raise
             from testbed.guest.interactive.bring_up import up_in_guest
 
-            return up_in_guest(model, machine, name=name, attached=attached, progress=progress)
+            return up_in_guest(
+                model, machine, name=name, attached=attached, backend=backend, progress=progress
+            )
     except KeyboardInterrupt:
         if not was_up:
             _await_gone(name)

@@ -29,6 +29,8 @@ HOST = "host"
 ROUTER = "router"
 SWITCH = "switch"
 ROLES = (HOST, ROUTER, SWITCH)
+NETNS, MININET, DOCKER = "netns", "mininet", "docker"
+BACKENDS = (NETNS, MININET, DOCKER)
 
 UNICAST = "unicast"
 BLACKHOLE = "blackhole"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from testbed.errors import TestbedError
 from testbed.model.impairment import Impairment
-from testbed.model.topology import ROUTER, SWITCH, Interface, Link, Node, Topology
+from testbed.model.topology import NETNS, ROUTER, SWITCH, Interface, Link, Node, Topology
 from testbed.plan.operations import (
     FABRIC,
     AddAddress,
@@ -77,7 +77,7 @@ def mac_address(topology: Topology, interface: Interface) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest))
 
 
-def make_plan(topology: Topology, backend: str = "netns") -> Plan:
+def make_plan(topology: Topology, backend: str = NETNS) -> Plan:
     """The steps for this (valid) topology, in the order in which they must be done.
 
     Args:

@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from testbed.backends.children import end_group
-from testbed.backends.place import PATH, Command, Process
+from testbed.backends.place import MININET_CONSOLE, PATH, Command, Console, Process
 from testbed.errors import LabError
 from testbed.events import CommandEnded, CommandStarted
 from testbed.kernel.channel import Channel, ChannelClosedError
@@ -20,9 +21,11 @@ from testbed.supervisor.nodes import Nodes
 class Commands:
     """Starts commands in nodes and ends them with their caller."""
 
-    def __init__(self, nodes: Nodes, journal: Journal, lab: str) -> None:
+    def __init__(
+        self, nodes: Nodes, journal: Journal, lab: str, consoles: Mapping[str, Console]
+    ) -> None:
         self._nodes, self._journal = nodes, journal
-        self._lab = lab
+        self._lab, self._consoles = lab, consoles
         self._count = 0
 
     async def serve(
@@ -30,6 +33,7 @@ class Commands:
     ) -> None:
         """Run one command; answers ``{"pid"}`` at once and ``{"status"}`` when it ends.
 
+        Where a backend's console is named instead of a node, the command is lines for that.
         Whoever asked can send ``{"signal": N}``; if they go away, the command is ended.  The
         descriptors are closed, and taken from the list, as soon as the command has its own.
         """
@@ -37,7 +41,7 @@ class Commands:
             raise LabError("a command needs three descriptors: input, output, errors")
         node = str(request["node"])
         arguments = tuple(str(word) for word in request["command"])
-        if not arguments:
+        if not arguments and node not in self._consoles:
             raise LabError("there is no command to run", where=node)
         environment = {
             "PATH": PATH,
@@ -48,7 +52,7 @@ class Commands:
             "TESTBED_NODE": node,
         }
         started = time.monotonic()
-        process = self._nodes.spawn(
+        process = await self._start(
             node,
             Command(
                 arguments,
@@ -62,15 +66,29 @@ class Commands:
             os.close(descriptors.pop())
         self._count += 1
         number = self._count
-        self._journal.say(CommandStarted(arguments, number), node=node, origin="test")
+        where = None if node in self._consoles else node
+        self._journal.say(CommandStarted(arguments, number), node=where, origin="test")
         channel.send({"pid": process.pid, "number": number})
         status = await self._follow(channel, process)
         seconds = time.monotonic() - started
-        self._journal.say(CommandEnded(number, status, seconds), node=node, origin="test")
+        self._journal.say(CommandEnded(number, status, seconds), node=where, origin="test")
         try:
             channel.send({"status": status, "seconds": seconds})
         except ChannelClosedError:
             return
+
+    async def _start(self, node: str, command: Command) -> Process:
+        console = self._consoles.get(node)
+        if console is not None:
+            for each in self._nodes:  # what is typed there runs in any of them
+                self._nodes.lay(each.name)
+            return await console(command)
+        if node == MININET_CONSOLE:
+            raise LabError(
+                "Mininet made no node of this lab, so it has no mininet> prompt",
+                hint="testbed up LAB --backend mininet gives it one",
+            )
+        return self._nodes.spawn(node, command)
 
     async def _follow(self, channel: Channel, process: Process) -> int:
         """Wait for the end, passing on signals; end it when the caller is gone."""

@@ -96,7 +96,7 @@ async def _make_nodes(
     for name in dict.fromkeys(order.backend for order in orders):
         places |= await backends[name].make([order for order in orders if order.backend == name])
     for order in orders:
-        nodes.add(LabNode(order.node, order.role, places[order.node]))
+        nodes.add(LabNode(order.node, order.role, order.backend, places[order.node]))
         with nodes.inside(order.node):
             for key, value in order.settings:
                 sysctl.write(key, value, where=f"node {order.node}")

@@ -11,7 +11,7 @@ import traceback
 from typing import Any, NoReturn
 
 from testbed.backends.children import Children
-from testbed.backends.registry import Surroundings, backends_of, make_backend
+from testbed.backends.registry import Surroundings, backends_of, consoles_of, make_backend
 from testbed.errors import LabError, TestbedError
 from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
@@ -91,7 +91,7 @@ class LabInit:
                 nodes=self.nodes,
                 services=self.services,
                 captures=self.captures,
-                commands=Commands(self.nodes, self.journal, spec.name),
+                commands=Commands(self.nodes, self.journal, spec.name, consoles_of(self.backends)),
                 faults=self.faults,
                 scheduler=self.scheduler,
                 journal=self.journal,

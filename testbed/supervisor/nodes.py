@@ -32,6 +32,7 @@ class LabNode:
 
     name: str
     role: str
+    backend: str
     place: NodePlace
     files: dict[str, str] = field(default_factory=dict)
     is_laid: bool = False
@@ -73,12 +74,20 @@ class Nodes:
             ServiceError: it cannot be executed.
             KernelError: one of the node's own files cannot be laid.
         """
+        self.lay(name)
+        return self[name].place.spawn(command)
+
+    def lay(self, name: str) -> None:
+        """Give a node its own files, if it has not got them yet.
+
+        Raises:
+            KernelError: one of them cannot be laid.
+        """
         node = self[name]
         if not node.is_laid:
             files = {**_usual_files(name), **node.files}
             node.trouble = node.place.lay(files, self._private(files))
             node.is_laid = True
-        return node.place.spawn(command)
 
     def _private(self, files: Mapping[str, str]) -> frozenset[str]:
         """The files that hold a secret of the lab: only their owner may read them."""

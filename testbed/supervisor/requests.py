@@ -87,7 +87,12 @@ class Requests:
             "attached": lab.spec.attached,
             "seconds": lab.seconds(),
             "nodes": [
-                {"name": node.name, "role": node.role, "trouble": node.trouble}
+                {
+                    "name": node.name,
+                    "role": node.role,
+                    "backend": node.backend,
+                    "trouble": node.trouble,
+                }
                 for node in lab.nodes
             ],
             "services": lab.services.states(),

@@ -70,6 +70,7 @@ class Agent:
                 topology,
                 name=name,
                 run_folder=Path(RUN_FOLDER),
+                backend=str(order["backend"]),
                 progress=lambda text: self._send({"progress": text}),
             )
         except TestbedError as error:

@@ -21,7 +21,7 @@ from testbed.kernel.faces import report_failure
 from testbed.lab import Lab
 from testbed.lab_talk import Progress, await_up, name_for
 from testbed.model.codec import to_dict
-from testbed.model.topology import Topology
+from testbed.model.topology import NETNS, Topology
 from testbed.runs import new_run_folder
 from testbed.supervisor import channel as channels
 from testbed.supervisor.boot import detach
@@ -34,6 +34,7 @@ def up_in_guest(
     name: str | None = None,
     run_folder: Path | None = None,
     attached: bool = True,
+    backend: str = NETNS,
     progress: Progress = lambda _text: None,
 ) -> Lab:
     """Bring a topology up in a guest of its own; the arguments are those of :meth:`Lab.up`.
@@ -50,7 +51,7 @@ def up_in_guest(
     kernel = ensure_kernel(progress)
     folder = (run_folder or new_run_folder(chosen)).resolve()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    spec = KeeperSpec(chosen, to_dict(topology), kernel, machine, folder, attached)
+    spec = KeeperSpec(chosen, to_dict(topology), kernel, machine, folder, attached, backend)
     channel = _start(spec)
     try:
         await_up(channel, progress, who="keeper")

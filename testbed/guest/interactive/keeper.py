@@ -49,6 +49,7 @@ class KeeperSpec:
     machine: Machine
     run_folder: Path
     attached: bool
+    backend: str
 
 
 @dataclass(slots=True)
@@ -96,7 +97,13 @@ class Keeper:
         with Guest(self._spec.kernel, self._job(), self._spec.run_folder, self._spec.machine) as it:
             self._guest = it
             self._talk = GuestTalk(it)
-            self._talk.say({"topology": self._spec.topology, "name": self._spec.name})
+            self._talk.say(
+                {
+                    "topology": self._spec.topology,
+                    "name": self._spec.name,
+                    "backend": self._spec.backend,
+                }
+            )
             loop.add_reader(it, self._guest_said)
             self._listener.listen(64)  # once more: from now on SO_PEERCRED names this process
             self._listener.setblocking(False)

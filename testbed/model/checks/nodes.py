@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from testbed.errors import Problem
 from testbed.model.checks.index import Index
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.topology import ROLES, SWITCH, Node, Topology
+from testbed.model.topology import BACKENDS, DOCKER, ROLES, SWITCH, Node, Topology
 
-BACKENDS = ("netns", "mininet", "docker")
 _SETTING = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]+)+")
 _KERNEL_FOLDERS = ("/proc", "/sys", "/dev")
 _IMAGE = re.compile(
@@ -94,7 +93,7 @@ def _check_backend(node: Node, path: str) -> Iterator[Problem]:
         what = f"{node.image!r} is not the name of a container image"
         hint = 'one of ours ("strongswan"), or repository and tag ("example/router:1.0")'
         yield Problem("bad-image", what, f"{path}.image", node.place, hint)
-    elif node.backend in BACKENDS and node.backend != "docker":
+    elif node.backend in BACKENDS and node.backend != DOCKER:
         what = f"{node.name!r} has an image, but its backend {node.backend} uses none"
         hint = "remove the backend or the image"
         yield Problem("unused-image", what, f"{path}.image", node.place, hint)
