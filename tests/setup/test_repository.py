@@ -60,6 +60,7 @@ def _wanted() -> list[str]:
     return [
         *project["dependencies"],
         *project["optional-dependencies"]["dev"],
+        *project["optional-dependencies"]["docker"],
         *PYPROJECT["build-system"]["requires"],
     ]
 
