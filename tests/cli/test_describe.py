@@ -115,7 +115,9 @@ def test_drawings(call: Call, pair_file: Path, tmp_path: Path) -> None:
     mermaid = call("graph", pair_file, "--format", "mermaid").out
     assert "alice" in mermaid
     assert "<svg" not in mermaid
-    for name, text in (("lab.svg", svg), ("lab.mmd", mermaid)):
+    drawio = call("graph", pair_file, "--format", "drawio").out
+    assert drawio.startswith("<mxfile")
+    for name, text in (("lab.svg", svg), ("lab.mmd", mermaid), ("lab.drawio", drawio)):
         done = call("graph", pair_file, "-o", tmp_path / name)
         assert (done.code, done.out) == (0, "")
         assert (tmp_path / name).read_text() == text

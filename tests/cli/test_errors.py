@@ -40,6 +40,8 @@ _PURE = {
     "no-such-command": ("upp",),
     "no-such-option": ("up", "--nmae", "x", "pair.yaml"),
     "down-names-and-all": ("down", "x", "--all"),
+    "unknown-drawing": ("graph", "pair.yaml", "-o", "lab.png"),
+    "unknown-drawing-format": ("graph", "pair.yaml", "--format", "visio"),
     "unwritable-output": ("graph", "pair.yaml", "-o", "no/such/folder/lab.svg"),
     "unknown-event-kind": ("events", "nowhere", "--kind", "dorp"),
     "no-run-folder": ("events", "empty"),
