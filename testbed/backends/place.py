@@ -7,7 +7,7 @@ engine wants no more than its network namespace and a way to run a program in it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,3 +113,10 @@ class Backend(Protocol):
     async def end(self) -> None:
         """End the nodes and all that runs in them; returns when nothing is left."""
         ...
+
+
+Console = Callable[[Command], Awaitable[Process]]
+"""A backend's own prompt, opened on a command's descriptors; its arguments are lines for it."""
+
+MININET_CONSOLE = "@mininet"
+"""What a command names instead of a node to get Mininet's prompt."""

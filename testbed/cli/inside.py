@@ -50,7 +50,7 @@ def execute(
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise typer.BadParameter("there is no command to run", param_hint="COMMAND")
-    variables = {**_terminal_variables(), **environment(env)}
+    variables = {**terminal_variables(), **environment(env)}
     if os.isatty(0) and os.isatty(1) and "guest" in talk.status(lab):
         # This terminal cannot be handed into a guest: the command gets one there.
         raise typer.Exit(run_on_terminal(lab, node, words, variables))
@@ -67,14 +67,15 @@ def shell(lab: Lab, node: Node, env: Environment = None) -> None:
     from testbed.cli.terminal import run_on_terminal
 
     program = os.environ.get("SHELL") or "/bin/sh"
-    variables = {**_terminal_variables(), **environment(env)}
+    variables = {**terminal_variables(), **environment(env)}
     if not (os.isatty(0) and os.isatty(1)):
         raise typer.Exit(run_attached(lab, node, [program], variables))
     command, prompt = shell_command(program, lab, node)
     raise typer.Exit(run_on_terminal(lab, node, command, {**prompt, **variables}))
 
 
-def _terminal_variables() -> dict[str, str]:
+def terminal_variables() -> dict[str, str]:
+    """What a command in a node is told of the terminal it draws on."""
     return {name: os.environ[name] for name in _TERMINAL_VARIABLES if name in os.environ}
 
 
