@@ -12,8 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_STRINGS (4u << 20)
-#define MAX_WORDS 65536
+#define MAX_STRINGS (8u << 20) /* bytes; Linux takes 6 MB at most */
 
 const char *read_program(struct program *program, int file, uint32_t bytes, uint32_t arguments,
                          uint32_t variables)
@@ -23,8 +22,7 @@ const char *read_program(struct program *program, int file, uint32_t bytes, uint
 
     if (!arguments)
         return "there is no program to run";
-    if (bytes > MAX_STRINGS || arguments > MAX_WORDS ||
-        variables > MAX_WORDS || words > bytes)
+    if (bytes > MAX_STRINGS || words > bytes)
         return "the request's numbers make no sense";
     if (fstat(file, &about) < 0 || !S_ISREG(about.st_mode) || about.st_size != bytes)
         return "the strings are no file of that length";
@@ -91,9 +89,10 @@ static void execute(char **arguments, char **variables)
             memcpy(candidate + (folder ? folder + 1 : 0), arguments[0], name + 1);
             execve(candidate, arguments, variables);
             last = errno;
-            if (!first && last != ENOENT && last != ENOTDIR)
-                first = last;
-        }
+        } else
+            last = ENAMETOOLONG;
+        if (!first && last != ENOENT && last != ENOTDIR)
+            first = last;
         if (!*end)
             break;
     }
