@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from testbed.backends.registry import Surroundings
 
 
+def why_no_docker() -> str | None:
+    """Why this machine has no Docker engine for us; None if it has."""
+    return "the backend docker is not there yet"
+
+
 def start_keeper(lab: str, plan: Plan, run_folder: Path) -> Channel:
     """Raises LabError."""
     del plan, run_folder

@@ -40,6 +40,19 @@ def backends_of(plan: Plan) -> list[str]:
     return list(dict.fromkeys(order.backend for order in orders))
 
 
+def trouble(name: str) -> str | None:
+    """Why a backend cannot be used here, or None if it can."""
+    if name == DOCKER:
+        from testbed.backends.docker import why_no_docker
+
+        return why_no_docker()
+    if name == MININET:
+        from testbed.backends.mininet_process import why_no_mininet
+
+        return why_no_mininet()
+    return None
+
+
 @contextmanager
 def helpers_outside(lab: str, plan: Plan, run_folder: Path) -> Iterator[Mapping[str, Channel]]:
     """Start, in the host's namespaces, what backends need there; in the owner's process.
