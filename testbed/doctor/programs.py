@@ -85,6 +85,13 @@ PROGRAMS: tuple[Program, ...] = (
         ("--version",),
         r"^strongSwan (\S+) swanctl",
     ),
+    Program(
+        "vtysh",
+        "frr",
+        "FRR: routers that speak OSPF and BGP",
+        ("-h",),
+        r"^Integrated shell for FRR \(version ([^)\s]+)\)",
+    ),
 )
 
 PREFIX = "program:"

@@ -1,0 +1,1 @@
+"""A dual-stack ISP of FRR routers: topology and scenarios."""
