@@ -48,6 +48,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="put report, captures and logs here (default: a new folder under runs/)",
     )
+    group.addoption(
+        "--testbed-backend",
+        metavar="NAME,...",
+        default="netns",
+        help="what makes the nodes of labs: netns, mininet, docker; every scenario runs on each",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With several backends every scenario runs on each."""
+    if "backend" in metafunc.fixturenames:
+        from testbed.scenarios.choice import parse_backends
+
+        names = parse_backends(metafunc.config.getoption("--testbed-backend"))
+        if len(names) > 1:
+            metafunc.parametrize("backend", names, indirect=True, scope="module")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,12 +79,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def run_of(config: pytest.Config) -> ScenarioRun:
     """The scenario run that this pytest session is."""
     if _RUN not in config.stash:
+        from testbed.scenarios.choice import parse_backends
         from testbed.scenarios.session import ScenarioRun
 
         config.stash[_RUN] = ScenarioRun(
             command=("pytest", *(str(argument) for argument in config.invocation_params.args)),
             folder=config.getoption("--testbed-run-folder"),
             keep=bool(config.getoption("--testbed-keep")),
+            backends=parse_backends(config.getoption("--testbed-backend")),
         )
     return config.stash[_RUN]
 
@@ -160,12 +178,18 @@ def topology(request: pytest.FixtureRequest) -> Topology:
 
 
 @pytest.fixture(scope="module")
+def backend(request: pytest.FixtureRequest, scenario_run: ScenarioRun) -> str:
+    """What makes the nodes of this test's lab: ``netns``, ``mininet`` or ``docker``."""
+    return str(getattr(request, "param", scenario_run.backends[0]))
+
+
+@pytest.fixture(scope="module")
 def _module_lab(
-    request: pytest.FixtureRequest, topology: Topology, scenario_run: ScenarioRun
+    request: pytest.FixtureRequest, topology: Topology, scenario_run: ScenarioRun, backend: str
 ) -> Iterator[ScenarioLab]:
     from testbed.scenarios.labs import KeptLab, LabFactory
 
-    factory = LabFactory(scenario_run, Path(request.path).stem)
+    factory = LabFactory(scenario_run, Path(request.path).stem, backend)
     kept = KeptLab(factory.up(topology), scenario_run)
     yield kept.lab
     kept.finish()
@@ -180,12 +204,12 @@ def lab(request: pytest.FixtureRequest, _module_lab: ScenarioLab) -> Iterator[Sc
 
 @pytest.fixture
 def fresh_lab(
-    request: pytest.FixtureRequest, scenario_run: ScenarioRun
+    request: pytest.FixtureRequest, scenario_run: ScenarioRun, backend: str
 ) -> Iterator[Callable[[Topology], ScenarioLab]]:
     """A function that brings a topology up for this test alone."""
     from testbed.scenarios.labs import KeptLab, LabFactory
 
-    factory = LabFactory(scenario_run, request.node.name)
+    factory = LabFactory(scenario_run, request.node.name, backend)
     with scenario_run.several(request.node) as watch:
         kept: list[KeptLab] = []
 

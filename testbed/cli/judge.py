@@ -60,6 +60,15 @@ def test(
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Guests at a time.  [default: one per CPU]"),
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            metavar="NAME,...|all",
+            help="What makes the nodes: netns, mininet, docker; with several, every scenario "
+            "runs on each that can carry it.",
+        ),
+    ] = "netns",
     part: Annotated[bool, typer.Option("--part", hidden=True)] = False,
 ) -> None:
     """Run the scenarios of topologies; exit 0 when all passed, 1 when any failed.
@@ -69,7 +78,7 @@ def test(
     from testbed.scenarios.choice import Choice
     from testbed.scenarios.runner import run_scenarios
 
-    choice = Choice.of(kernel, clock, seed=seed, start=start, jobs=jobs, keep=keep)
+    choice = Choice.of(kernel, clock, seed=seed, start=start, jobs=jobs, backend=backend, keep=keep)
     outcome = run_scenarios(
         names or [],
         select=select,

@@ -1,4 +1,4 @@
-"""Which kernel and which clock a person asks for, and the machine that follows from it."""
+"""Which backends, kernel and clock a person asks for, and the machine that follows from it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from testbed.errors import TestbedError
 from testbed.guest.machine import START, Machine, VirtualClock
 from testbed.model.checks.suggest import did_you_mean
+from testbed.model.topology import BACKENDS, NETNS
 from testbed.moments import parse_moment
 
 AUTO = "auto"
@@ -24,11 +25,12 @@ USUAL_SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the command line says about kernel and clock.
+    """What the command line says about backends, kernel and clock.
 
     ``kernel`` ``auto`` takes the host's where that has all that a scenario needs, and a guest
     otherwise; ``clock`` ``auto`` is virtual for the scenarios that need it.  ``seed`` and ``start``
-    (of virtual time) are for guests; ``jobs`` is how many guests run at a time.
+    (of virtual time) are for guests; ``jobs`` is how many guests run at a time.  Every scenario
+    runs on each of the ``backends``.
     """
 
     kernel: str = AUTO
@@ -36,6 +38,7 @@ class Choice:
     seed: int | None = None
     start: datetime | None = None
     jobs: int | None = None
+    backends: tuple[str, ...] = (NETNS,)
 
     @classmethod
     def of(
@@ -46,6 +49,7 @@ class Choice:
         seed: int | None = None,
         start: str | None = None,
         jobs: int | None = None,
+        backend: str = NETNS,
         keep: bool = False,
     ) -> Choice:
         """From the words of a command line.
@@ -58,7 +62,7 @@ class Choice:
                 hint = did_you_mean(word, list(words), f"{what}s")
                 raise TestbedError(f"no {what} is called {word!r}", where=f"--{what}", hint=hint)
         begins = None if start is None else parse_start(start)
-        choice = cls(kernel, clock, seed, begins, jobs)
+        choice = cls(kernel, clock, seed, begins, jobs, parse_backends(backend))
         choice._check(keep)
         choice.machine(VIRTUAL)  # refuses a seed or a start that cannot be
         return choice
@@ -102,6 +106,22 @@ class Choice:
             return Machine(seed=self.seed)
         seed = USUAL_SEED if self.seed is None else self.seed
         return Machine(clock=VirtualClock(self.start or START), seed=seed)
+
+
+def parse_backends(text: str) -> tuple[str, ...]:
+    """One backend, several with commas between, or ``all``.
+
+    Raises:
+        TestbedError: one of them is none.
+    """
+    if text == "all":
+        return BACKENDS
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    for name in names:
+        if name not in BACKENDS:
+            hint = did_you_mean(name, [*BACKENDS, "all"], "backends")
+            raise TestbedError(f"no backend is called {name!r}", where="--backend", hint=hint)
+    return names
 
 
 def parse_start(text: str) -> datetime:

@@ -11,6 +11,8 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.model.builder import relative
 from testbed.model.discover import find_topology
+from testbed.model.topology import NETNS
+from testbed.pytest_plugin import run_of
 from testbed.scenarios.needs import Need, check_needs, needs_of_topology
 
 REFUSED: pytest.StashKey[str] = pytest.StashKey()
@@ -26,7 +28,7 @@ def needs_of(item: pytest.Item) -> tuple[Need, ...]:
     if the test asks for it: not where a file has a ``topology`` fixture of its own.
     """
     found: dict[str, Need] = {}
-    for need in (*_marked(item), *_of_topology(item)):
+    for need in (*_marked(item), *_of_topology(item), *_of_backend(item)):
         found.setdefault(need.name, need)
     return tuple(found.values())
 
@@ -54,6 +56,20 @@ def _of_topology(item: pytest.Item) -> Iterable[Need]:
     if not names & {"lab", "topology"} or not _is_our_topology(item):
         return ()
     return _planned(Path(item.path).parent)
+
+
+def backend_of(item: pytest.Item) -> str:
+    """What makes the nodes of this test's lab, if it has one."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if "backend" not in getattr(item, "fixturenames", ()):
+        return NETNS
+    return str(parameters.get("backend") or run_of(item.config).backends[0])
+
+
+def _of_backend(item: pytest.Item) -> Iterator[Need]:
+    name = backend_of(item)
+    if name != NETNS:
+        yield Need(name, f"--backend {name}")
 
 
 def _is_our_topology(item: pytest.Item) -> bool:

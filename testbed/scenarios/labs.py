@@ -7,7 +7,7 @@ import re
 
 from testbed.explore.apply import perturbed, schedule
 from testbed.explore.perturbation import perturbation_of
-from testbed.model.topology import Topology
+from testbed.model.topology import NETNS, Topology
 from testbed.scenarios.scenario_lab import ScenarioLab
 from testbed.scenarios.session import ScenarioRun, secrets_of
 
@@ -17,8 +17,8 @@ _LONGEST_NAME = 60
 class LabFactory:
     """Brings labs up for one test file or one test."""
 
-    def __init__(self, run: ScenarioRun, label: str) -> None:
-        self._run = run
+    def __init__(self, run: ScenarioRun, label: str, backend: str) -> None:
+        self._run, self._backend = run, backend
         self._label = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-")  # of a test's parameters
         self._count = 0
 
@@ -30,7 +30,8 @@ class LabFactory:
         self._count += 1
         perturbation = perturbation_of(self._run.folder)
         suffix = "" if self._count == 1 else f"-{self._count}"
-        label = f"{topology.name}-{self._label}{suffix}"
+        made = "" if self._backend == NETNS else f"-{self._backend}"
+        label = f"{topology.name}-{self._label}{made}{suffix}"
         folder = self._run.folder / "labs" / label
         folder.mkdir(parents=True)
         self._run.secrets |= secrets_of(topology)  # also if it does not come up
@@ -39,6 +40,7 @@ class LabFactory:
             name=f"{label[:_LONGEST_NAME]}-{os.getpid()}",
             run_folder=folder,
             attached=not self._run.keep,
+            backend=self._backend,
         )
         lab.perturbed_by(schedule(topology, perturbation))
         self._run.take_lab(lab)

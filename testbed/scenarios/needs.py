@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from testbed.backends.registry import trouble
 from testbed.doctor.clocks import PURPOSES, THROUGHPUT, VIRTUAL_TIME
 from testbed.doctor.programs import PREFIX, PROGRAMS
 from testbed.errors import TestbedError
@@ -14,14 +15,15 @@ from testbed.kernel.clocksource import time_is_virtual
 from testbed.kernel.namespaces import find_program
 from testbed.kernel.probe import FEATURES, FeatureState, probe
 from testbed.model.checks.suggest import nearest
-from testbed.model.topology import Topology
+from testbed.model.topology import BACKENDS, NETNS, Topology
 from testbed.plan.planner import make_plan
 
 ROOT = "root"
 
 FEATURE_NAMES = frozenset(feature.name for feature in FEATURES)
 PROGRAM_NAMES = frozenset(program.name for program in PROGRAMS)
-KNOWN = FEATURE_NAMES | PROGRAM_NAMES | PURPOSES.keys() | {ROOT}
+BACKEND_NAMES = frozenset(BACKENDS) - {NETNS}
+KNOWN = FEATURE_NAMES | PROGRAM_NAMES | PURPOSES.keys() | BACKEND_NAMES | {ROOT}
 
 MEANINGLESS = "computing takes no virtual time, so throughput measured in it would mean nothing"
 
@@ -48,6 +50,8 @@ def needs_of_topology(topology: Topology) -> Iterator[Need]:
     for name, place in make_plan(topology).needs:
         yield Need(name, place)
     for node in topology.nodes:
+        if node.backend in BACKEND_NAMES:
+            yield Need(node.backend, f"node {node.name}")
         for service in node.services:
             program = service.command[0] if service.command else ""
             if program in PROGRAM_NAMES:
@@ -84,8 +88,15 @@ def _features() -> dict[str, FeatureState]:
     return probe()
 
 
+@cache
+def _backend_trouble(name: str) -> str | None:
+    return trouble(name)
+
+
 def missing(name: str) -> str | None:
     """Why this kernel, for this user, does not have what is needed; None if it does."""
+    if name in BACKEND_NAMES:
+        return _backend_trouble(name)
     if name in FEATURE_NAMES:  # trying out the kernel takes time: not for the sake of a program
         state = _features()[name]
         return None if state.present else f"this machine has no {name}: {state.detail}"

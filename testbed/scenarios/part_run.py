@@ -164,7 +164,7 @@ class PartRun:
             self._hand_over(item, report)
 
     def _take_scenario(self, scenario: Scenario) -> None:
-        scenario.machine, scenario.placed = self._placement.machine, self._placement.why
+        self._placement.tell(scenario)
         self._run.take_scenario(scenario)
 
 

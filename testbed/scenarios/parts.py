@@ -1,4 +1,4 @@
-"""Cutting a run into parts for guests: one test file by one clock is a part.
+"""Cutting a run into parts for guests: one test file by one clock on one backend is a part.
 
 So what happens in a part depends on that file, its scenarios and the seed, and on no other file and
 no number of CPUs.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.model.topology import NETNS
 from testbed.scenarios.choice import VIRTUAL
 from testbed.scenarios.placement import Placement
 
@@ -47,13 +48,14 @@ def cut(
         placed: scenarios for guests, and where.
         collected: how many scenarios each file has, selected or not.
     """
-    found: dict[tuple[Path, str], list[pytest.Item]] = {}
+    found: dict[tuple[Path, str, str], list[pytest.Item]] = {}
     for item, placement in placed:
-        found.setdefault((item.path, placement.clock), []).append(item)
+        found.setdefault((item.path, placement.clock, placement.backend), []).append(item)
     parts: list[Part] = []
-    for (path, clock), items in found.items():
+    for (path, clock, backend), items in found.items():
         stem = path.stem.removeprefix("test_")
         name = f"{path.parent.name}-{stem}{'-virtual' if clock == VIRTUAL else ''}"
+        name += "" if backend == NETNS else f"-{backend}"
         taken = {part.name for part in parts}
         number, free = 1, name
         while free in taken:

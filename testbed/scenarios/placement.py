@@ -1,14 +1,16 @@
-"""Where each scenario runs: under the host's kernel or in a guest, by which clock, and why."""
+"""Where each scenario runs: on which backend, kernel and clock, and why."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.doctor.clocks import THROUGHPUT, VIRTUAL_TIME
+from testbed.model.topology import BACKENDS, DOCKER, NETNS
 from testbed.scenarios.choice import AUTO, GUEST, HOST, REAL, VIRTUAL, Choice
 from testbed.scenarios.needs import MEANINGLESS, is_program
+from testbed.scenarios.session import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +25,27 @@ class Placement:
     why: str = ""
     refused: str = ""
     asked_for: bool = False
+    backend: str = NETNS
 
     @property
     def machine(self) -> str:
         """In words."""
-        return "host" if self.kernel == HOST else f"guest, {self.clock} clock"
+        kernel = "host" if self.kernel == HOST else f"guest, {self.clock} clock"
+        return kernel if self.backend == NETNS else f"{self.backend}, {kernel}"
+
+    def tell(self, scenario: Scenario) -> None:
+        """Let its record say so."""
+        scenario.machine, scenario.placed = self.machine, self.why
+        scenario.backend, scenario.kernel, scenario.clock = self.backend, self.kernel, self.clock
 
     @property
     def properties(self) -> list[tuple[str, object]]:
         """What ``junit.xml`` says of it."""
-        found: list[tuple[str, object]] = [("kernel", self.kernel), ("clock", self.clock)]
+        found: list[tuple[str, object]] = [
+            ("backend", self.backend),
+            ("kernel", self.kernel),
+            ("clock", self.clock),
+        ]
         return [*found, ("kernel_reason", self.why)] if self.why else found
 
 
@@ -48,12 +61,18 @@ class Kernels:
     no_guest: Callable[[], str | None]
 
 
-def place(needs: Sequence[str], choice: Choice, kernels: Kernels) -> Placement:
-    """Where a scenario with these needs runs."""
+def place(
+    needs: Sequence[str], choice: Choice, kernels: Kernels, backend: str = NETNS
+) -> Placement:
+    """Where a scenario with these needs runs, on this backend (which may be among the needs)."""
+    return replace(_place(needs, choice, kernels), backend=backend)
+
+
+def _place(needs: Sequence[str], choice: Choice, kernels: Kernels) -> Placement:
     if choice.kernel == HOST:
         return Placement(HOST, REAL, refused=_first(needs, kernels))
-    absent = _first([name for name in needs if is_program(name)], kernels)
-    if absent:  # the guest has the host's programs, and no others
+    absent = _first([name for name in needs if is_program(name) or name in BACKENDS], kernels)
+    if absent:  # a guest has the host's programs, and no others
         return Placement(HOST, REAL, refused=absent)
     asked = choice.guest_because
     if choice.kernel == AUTO and asked is None:
@@ -62,6 +81,9 @@ def place(needs: Sequence[str], choice: Choice, kernels: Kernels) -> Placement:
             return Placement(HOST, REAL)
     else:
         lacking = "--kernel guest" if choice.kernel == GUEST else str(asked)
+    if DOCKER in needs:
+        refused = f"containers run under the host's kernel and by its clock ({lacking})"
+        return Placement(HOST, REAL, refused=refused)
     clock = _clock(needs, choice)
     refused = _clock_refuses(needs, clock)
     if refused:
@@ -113,21 +135,35 @@ class Group:
     clock: str
     why: str
     refused: bool
+    backend: str = NETNS
 
     @property
     def line(self) -> str:
         """For people."""
+        what = "" if self.backend == NETNS else f" ({self.backend})"
         if self.refused:
-            return f"{self.count} nowhere: {self.why}"
+            return f"{self.count}{what} nowhere: {self.why}"
         where = "on the host" if self.kernel == HOST else f"in a guest, {self.clock} clock"
-        return f"{self.count} {where}{f': {self.why}' if self.why else ''}"
+        return f"{self.count}{what} {where}{f': {self.why}' if self.why else ''}"
 
 
 def groups(placements: Iterable[Placement]) -> tuple[Group, ...]:
     """How many scenarios go where, those on the host first and those that go nowhere last."""
     counts = Counter(placements)
     found = [
-        Group(count, one.kernel, one.clock, one.refused or one.why, bool(one.refused))
+        Group(
+            count,
+            one.kernel,
+            one.clock,
+            one.refused or one.why,
+            bool(one.refused),
+            one.backend,
+        )
         for one, count in counts.items()
     ]
-    return tuple(sorted(found, key=lambda g: (g.refused, g.kernel != HOST, g.clock, g.why)))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(group: Group) -> tuple[object, ...]:
+    known = BACKENDS.index(group.backend)
+    return group.refused, group.kernel != HOST, known, group.clock, group.why

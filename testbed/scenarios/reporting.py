@@ -39,6 +39,7 @@ from testbed.lab import read_events
 from testbed.replay.recipe import Recipe, parts
 from testbed.scenarios import session
 from testbed.scenarios.evidence import File
+from testbed.scenarios.grounds import grounds
 from testbed.scenarios.session import ReportedLab, ScenarioRun
 
 _LAST_PACKETS = 30
@@ -77,6 +78,7 @@ def make_report(run: ScenarioRun) -> RunReport:
         captures=tuple(_captures(run, records)),
         logs=tuple(_logs(run)),
         guests=tuple(_guests(run)),
+        grounds=grounds(run.scenarios.values()),
     )
     return name_drawings(report)
 

@@ -57,7 +57,12 @@ class Outcome:
 
     def _place(self, nodeid: str) -> dict[str, str]:
         placement = self.table.sharing.placements[nodeid]
-        return {"kernel": placement.kernel, "clock": placement.clock, "placed": placement.why}
+        return {
+            "backend": placement.backend,
+            "kernel": placement.kernel,
+            "clock": placement.clock,
+            "placed": placement.why,
+        }
 
 
 def run_scenarios(
@@ -96,6 +101,7 @@ def run_scenarios(
     given = os.environ.get(FOLDER_VARIABLE)
     folder = Path(given) if given else new_run_folder("test")
     arguments = [*paths, f"--testbed-run-folder={folder}", f"--junitxml={folder / 'junit.xml'}"]
+    arguments += [f"--testbed-backend={','.join(wanted.backends)}"]
     arguments += ["-p", "no:cacheprovider", "-q"]
     if not _installed():
         arguments += ["-p", "testbed.pytest_plugin"]

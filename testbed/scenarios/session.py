@@ -19,7 +19,7 @@ from testbed.events import Verdict
 from testbed.evidence.report.redact import Redactor
 from testbed.lab_capture import Capture
 from testbed.lab_command import CommandResult
-from testbed.model.topology import Topology
+from testbed.model.topology import NETNS, Topology
 from testbed.replay.recipe import repeating_parts
 from testbed.runs import new_run_folder
 from testbed.scenarios.evidence import Evidence
@@ -58,8 +58,9 @@ class ReportedLab(Protocol):
 class Scenario:
     """A scenario and what became of it.
 
-    ``machine`` says where it ran (``host``; ``guest, virtual clock``), ``placed`` what made it so,
-    and ``judged`` whether its own code came to an end.
+    ``machine`` says where it ran (``host``; ``guest, virtual clock``), in parts ``backend``,
+    ``kernel`` and ``clock``; ``placed`` what made it so, and ``judged`` whether its own code came
+    to an end.
     """
 
     identity: str
@@ -74,6 +75,9 @@ class Scenario:
     labs: list[ReportedLab] = field(default_factory=list)
     captures: list[Path] = field(default_factory=list)
     machine: str = ""
+    backend: str = NETNS
+    kernel: str = ""
+    clock: str = ""
     placed: str = ""
     judged: bool = False
 
@@ -86,8 +90,14 @@ class Scenario:
 class ScenarioRun:
     """Collects everything of one pytest session that concerns labs."""
 
-    def __init__(self, command: tuple[str, ...], folder: str | None, keep: bool) -> None:
-        self.command, self.keep = command, keep
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        folder: str | None,
+        keep: bool,
+        backends: tuple[str, ...] = (NETNS,),
+    ) -> None:
+        self.command, self.keep, self.backends = command, keep, backends
         self._given_folder = folder
         self.started = time.time()
         self.scenarios: dict[str, Scenario] = {}

@@ -22,7 +22,7 @@ from testbed.pytest_plugin import is_scenario, run_of
 from testbed.replay.job import lay
 from testbed.scenarios.choice import AUTO, HOST, Choice
 from testbed.scenarios.guests import Ended, GuestTeam, Said, Task
-from testbed.scenarios.item_needs import REFUSED, check_items, needs_of
+from testbed.scenarios.item_needs import REFUSED, backend_of, check_items, needs_of
 from testbed.scenarios.needs import missing
 from testbed.scenarios.part_run import PartRun
 from testbed.scenarios.parts import FOLDER, Part, cut
@@ -74,7 +74,7 @@ class Sharing:
             kernels = Kernels(missing, self._no_guest)
             for item in items:
                 names = [need.name for need in needs_of(item)]
-                self.placements[item.nodeid] = place(names, self.choice, kernels)
+                self.placements[item.nodeid] = place(names, self.choice, kernels, backend_of(item))
             self._check_placements(config)
         except TestbedError as error:
             self.error = error
@@ -118,11 +118,7 @@ class Sharing:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Where and why, for the report."""
         if is_scenario(item):
-            scenario, placement = (
-                run_of(item.config).scenario_of(item),
-                self.placements[item.nodeid],
-            )
-            scenario.machine, scenario.placed = placement.machine, placement.why
+            self.placements[item.nodeid].tell(run_of(item.config).scenario_of(item))
 
     def _run_parts(self, session: pytest.Session) -> None:
         folder = run_of(session.config).folder / FOLDER
@@ -172,7 +168,8 @@ class Sharing:
     def _task(self, session: pytest.Session, run: PartRun, kernel: GuestKernel) -> Task:
         machine = self.choice.machine(run.part.clock)
         stop = ("--stop",) if session.config.getoption("maxfail") == 1 else ()
-        words = ("--kernel", "host", "--part", *stop, *run.part.arguments)
+        backends = ",".join(self.choice.backends)
+        words = ("--kernel", "host", "--backend", backends, "--part", *stop, *run.part.arguments)
         job, names = lay(("test", *words), run.folder, machine, kernel)
         run.translate(names)
         return Task(run.part.name, job, run.folder, machine)

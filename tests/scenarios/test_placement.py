@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.doctor.clocks import THROUGHPUT, VIRTUAL_TIME
+from testbed.errors import TestbedError
 from testbed.scenarios.choice import Choice
 from testbed.scenarios.needs import FEATURE_NAMES
 from testbed.scenarios.placement import Group, Kernels, Placement, groups, place
@@ -23,10 +24,11 @@ def _place(
     clock: str = "auto",
     *,
     seed: int | None = None,
+    backend: str = "netns",
     no_guest: str | None = None,
 ) -> Placement:
     choice = Choice.of(kernel, clock, seed=seed)
-    return place(needs, choice, Kernels(_ABSENT.get, lambda: no_guest))
+    return place(needs, choice, Kernels(_ABSENT.get, lambda: no_guest), backend)
 
 
 def test_the_host_has_everything() -> None:
@@ -122,7 +124,46 @@ def test_groups_are_counted_and_put_into_words() -> None:
 def test_junit_gets_the_place_and_the_reason() -> None:
     placed = Placement("guest", "real", "this kernel has no esp")
     assert dict(placed.properties) == {
+        "backend": "netns",
         "kernel": "guest",
         "clock": "real",
         "kernel_reason": "this kernel has no esp",
     }
+
+
+def test_containers_run_where_the_host_has_everything() -> None:
+    placed = _place(["tun", "docker"], backend="docker")
+    assert (placed.kernel, placed.clock, placed.refused) == ("host", "real", "")
+    assert placed.machine == "docker, host"
+    assert dict(placed.properties)["backend"] == "docker"
+
+
+def test_containers_do_not_run_in_a_guest() -> None:
+    placed = _place(["esp", "docker"], backend="docker")
+    assert placed.refused == (
+        "containers run under the host's kernel and by its clock (this kernel has no esp)"
+    )
+    (group,) = groups([placed])
+    assert group.line == f"1 (docker) nowhere: {placed.refused}"
+    placed = _place(["docker"], "guest", backend="docker")
+    assert placed.refused.endswith("(--kernel guest)")
+
+
+def test_mininet_goes_along_into_a_guest() -> None:
+    placed = _place([VIRTUAL_TIME, "mininet"], backend="mininet")
+    assert (placed.kernel, placed.clock, placed.refused) == ("guest", "virtual", "")
+    assert groups([placed])[0].line.startswith("1 (mininet) in a guest, virtual clock: ")
+
+
+def test_a_backend_that_is_not_here_is_not_in_the_guest_either() -> None:
+    kernels = Kernels(lambda name: "no Mininet" if name == "mininet" else None, lambda: None)
+    placed = place(["mininet"], Choice(kernel="guest"), kernels, "mininet")
+    assert (placed.refused, placed.backend) == ("no Mininet", "mininet")
+
+
+def test_backends_as_words() -> None:
+    assert Choice.of(backend="all").backends == ("netns", "mininet", "docker")
+    assert Choice.of(backend="docker, netns,docker").backends == ("docker", "netns")
+    for wrong in ("", "dokcer", "netns,", "all,netns"):
+        with pytest.raises(TestbedError, match="no backend is called"):
+            Choice.of(backend=wrong)

@@ -226,6 +226,22 @@ class GuestRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a topology's scenarios ran, or would have: on which backend, kernel and clock.
+
+    ``outcomes`` counts how they ended (see :data:`OUTCOMES`).  Where ``kernel`` is empty they ran
+    nowhere on this backend, and ``why`` says why not; elsewhere it says what made it so.
+    """
+
+    topology: str
+    backend: str
+    kernel: str
+    clock: str
+    outcomes: tuple[tuple[str, int], ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """All that the report shows."""
 
@@ -236,6 +252,7 @@ class RunReport:
     captures: tuple[CaptureFile, ...] = ()
     logs: tuple[LogFile, ...] = ()
     guests: tuple[GuestRun, ...] = ()
+    grounds: tuple[Ground, ...] = ()
 
     def count(self, outcome: str) -> int:
         """How many scenarios ended so."""
