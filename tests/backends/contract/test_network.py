@@ -106,7 +106,9 @@ def test_an_unknown_fault_or_target_is_refused_with_the_choices(up: Up) -> None:
         lab.fault("kill-service", "alice/web")
 
 
-def test_delay_without_netem_is_an_error_that_says_what_would_provide_it(tmp_path: Path) -> None:
+def test_delay_without_netem_is_an_error_that_says_what_would_provide_it(
+    tmp_path: Path, backend: str
+) -> None:
     from testbed.kernel.probe import probe
 
     builder = Builder("slow")
@@ -118,13 +120,13 @@ def test_delay_without_netem_is_an_error_that_says_what_would_provide_it(tmp_pat
     topology = builder.build()
     name = unique("slow")
     if probe()["netem"].present:
-        with Lab.up(topology, name=name, run_folder=tmp_path / "slow") as lab:
+        with Lab.up(topology, name=name, run_folder=tmp_path / "slow", backend=backend) as lab:
             result = lab.run("a", ["ping", "-c1", "-W2", "192.0.2.2"], check=True)
             time = float(result.stdout.partition("time=")[2].split()[0])
             assert time > 100
         return
     with pytest.raises(KernelError, match="netem") as caught:
-        Lab.up(topology, name=name, run_folder=tmp_path / "slow")
+        Lab.up(topology, name=name, run_folder=tmp_path / "slow", backend=backend)
     assert "CONFIG_NET_SCH_NETEM" in str(caught.value.hint)
     wait_until(lambda: name not in running_labs(), "the half-built lab to end")
 

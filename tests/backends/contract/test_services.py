@@ -67,7 +67,7 @@ def test_services_become_ready_in_order_and_their_end_is_told(up: Up) -> None:
     ],
 )
 def test_a_service_that_does_not_come_up_ends_the_lab_with_its_log(
-    service: Service, expected: str, tmp_path: Path
+    service: Service, expected: str, tmp_path: Path, backend: str
 ) -> None:
     if service.name == "bad":
         service = Service("bad", service.command, ready=Ready("tcp", "80"))
@@ -77,7 +77,7 @@ def test_a_service_that_does_not_come_up_ends_the_lab_with_its_log(
     builder.link("cable", "box:eth0 192.0.2.1/24", "other:eth0 192.0.2.2/24")
     name = unique("failing")
     with pytest.raises(ServiceError, match=expected):
-        Lab.up(builder.build(), name=name, run_folder=tmp_path / "run")
+        Lab.up(builder.build(), name=name, run_folder=tmp_path / "run", backend=backend)
     wait_until(lambda: name not in running_labs(), "the half-built lab to end")
 
 
