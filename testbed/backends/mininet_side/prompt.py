@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import sys
 import termios
@@ -17,9 +18,15 @@ from typing import Any, NoReturn, TextIO
 
 from mininet import log as mininet_log
 from mininet.cli import CLI
+from mininet.log import error
 from mininet.net import Mininet
 
 from testbed.backends.mininet_side.quiet import complaints
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_SENTINEL = chr(127)
+"""The prompt of a node's shell, as Mininet has it."""
+_PATIENCE_MS = 500
 
 
 class Prompt(CLI):
@@ -79,11 +86,11 @@ def _be_prompt(
     status = 1
     try:
         os.setsid()
-        for ending in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ending, _leave)
+        for number in _ENDING:
+            signal.signal(number, _leave)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
+        for wanted, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, wanted)
             os.close(descriptor)
         if terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -98,18 +105,24 @@ def _be_prompt(
         if untidy:
             _tidy(net)
         status = _talk(net, lines)
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     except BaseException:  # noqa: BLE001  # a child must never return
         traceback.print_exc()
     finally:
+        _end(net, status)
+
+
+def _end(net: Mininet, status: int) -> NoReturn:
+    try:
+        for number in _ENDING:  # one is enough
+            signal.signal(number, signal.SIG_IGN)
         _stop_commands(net)
-        try:
-            sys.stdout.flush()
-        finally:
-            os._exit(status)
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -147,11 +160,23 @@ def _nodes(net: Mininet) -> list[Any]:
 def _tidy(net: Mininet) -> None:
     """Bring shells that were left in the middle of something back to their prompt."""
     for node in _nodes(net):
-        node.sendInt()
-        node.waiting = True
-        node.waitOutput()
-        while node.waitReadable(0):
-            node.read(1024)
+        if not _answers(node, "first"):
+            node.sendInt()
+            if not _answers(node, "second"):
+                error(f"*** {node.name} is still busy with a command that was left to itself\n")
+
+
+def _answers(node: Any, word: str) -> bool:
+    """Does the node's shell do at once what it is told?  What it printed before is dropped."""
+    node.write(f"echo {word[0]}''{word[1:]}\n")
+    seen = ""
+    poll = select.poll()  # not the node's own, which is content when it may write
+    poll.register(node.stdout, select.POLLIN)
+    while node.readbuf or poll.poll(_PATIENCE_MS):
+        seen += node.read(1024)
+        if seen.rpartition(word)[1] and seen.endswith(_SENTINEL):
+            return True
+    return False
 
 
 def _stop_commands(net: Mininet) -> None:

@@ -29,7 +29,8 @@ class Serving:
 
     def run(self) -> None:
         """Serve; returns when the lab wants no more of us."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keys of a prompt are for that
+        # Nobody interrupts us; but not SIG_IGN, which the nodes' programs would inherit.
+        signal.signal(signal.SIGINT, _pass_over)
         settle_in()
         while True:
             poll = select.poll()
@@ -107,3 +108,8 @@ def _as_lab_error(error: Exception) -> LabError:
         f"Mininet failed: {type(error).__name__}: {error}",
         hint="its own words and the traceback are in logs/mininet.log of the run folder",
     )
+
+
+def _pass_over(number: int, frame: object) -> None:
+    """A signal that means nothing to us."""
+    del number, frame
