@@ -18,6 +18,7 @@ from testbed.cli import (
     describe,
     doctor,
     explore,
+    gc,
     inside,
     judge,
     kernel,
@@ -82,6 +83,7 @@ for _module in (
         doctor,
         mape,
         kernel,
+        gc,
     ),
 ):
     _module.register(app)

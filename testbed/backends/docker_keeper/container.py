@@ -1,0 +1,228 @@
+"""One container: from the order to the descriptors of its namespaces."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.backends.docker_keeper.engine import elsewhere, explained
+from testbed.backends.docker_keeper.labels import PYTHON, LabLabels
+from testbed.errors import LabError, MissingFeatureError
+from testbed.images import reference
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+AGENT = "/.testbed-agent"
+PACKAGE_PARENT = "/.testbed-package"
+DEFAULT_IMAGE = "testbed"
+
+CAPABILITIES = (
+    # What daemons do as root: change user, keep their files, bind low ports, chroot.
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE"),
+    *("SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+    # What a node of a network does: ip, nft, ping, tcpdump.
+    *("NET_ADMIN", "NET_RAW"),
+)
+"""What every node may.  Of Docker's usual ones AUDIT_WRITE, MKNOD and SETFCAP are left out: no
+network function makes devices or gives files capabilities."""
+
+_TOKEN = "TESTBED_CONTAINER"  # noqa: S105  # no password: tells a container's process from others
+_SHARED_USERS = "0 0 4294967295"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A container to make.  ``package_parent`` is where our own code lies on this machine."""
+
+    node: str
+    image: str | None
+    capabilities: tuple[str, ...]
+    devices: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        """The image as the engine knows it."""
+        return reference(self.image or DEFAULT_IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all containers of a lab get from this machine."""
+
+    agent: Path
+    package: Path
+    run_folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A container that runs: descriptors of its namespaces, and what its image says of itself."""
+
+    node: str
+    network: int
+    mounts: int
+    path: str
+    python: str | None
+    image: str
+    health_check: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the descriptors, which go beside it."""
+        return {
+            "made": self.node,
+            "path": self.path,
+            "python": self.python,
+            "image": self.image,
+            "health_check": list(self.health_check),
+            "package_parent": PACKAGE_PARENT,
+        }
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        os.close(self.network)
+        os.close(self.mounts)
+
+
+def check_orders(client: DockerClient, orders: Sequence[Order]) -> None:
+    """Is everything there that these containers are made from?
+
+    Raises:
+        MissingFeatureError: an image or a device is not; says which and what to do.
+    """
+    from docker.errors import ImageNotFound
+
+    there: set[str] = set()
+    for order in orders:
+        for device in order.devices:
+            if not _is_device(device):
+                raise MissingFeatureError(
+                    f"there is no device {device} on this machine, which a service needs",
+                    where=f"node {order.node}",
+                    hint="testbed doctor says what would provide it",
+                )
+        if order.reference in there:
+            continue
+        with explained(f"look for the image {order.reference}", f"node {order.node}"):
+            try:
+                client.images.get(order.reference)
+            except ImageNotFound:
+                raise _no_image(order) from None
+        there.add(order.reference)
+
+
+def _is_device(path: str) -> bool:
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
+def _no_image(order: Order) -> MissingFeatureError:
+    ours = order.reference != order.image
+    return MissingFeatureError(
+        f"there is no container image {order.reference}",
+        where=f"node {order.node}",
+        hint="build ours: make images" if ours else f"get it: docker pull {order.reference}",
+    )
+
+
+def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) -> Made:
+    """Create and start a node's container; returns when its first process runs.
+
+    Raises:
+        LabError: the engine refused, or the container is out of our reach.
+    """
+    from docker.types import LogConfig, Mount
+
+    own_folder = shared.run_folder / "services" / order.node
+    token = secrets.token_hex(16)
+    where = f"node {order.node}"
+    with explained(f"make a container from {order.reference}", where):
+        own_folder.mkdir(parents=True, exist_ok=True)
+        image = client.images.get(order.reference)
+        python = (image.labels or {}).get(PYTHON)
+        mounts = [
+            Mount(AGENT, str(shared.agent), type="bind", read_only=True),
+            Mount(str(own_folder), str(own_folder), type="bind"),
+        ]
+        if python is not None:
+            target = f"{PACKAGE_PARENT}/{shared.package.name}"
+            mounts.append(Mount(target, str(shared.package), type="bind", read_only=True))
+        container = client.containers.create(
+            image,
+            command=[],
+            entrypoint=[AGENT],
+            name=f"testbed-{labels.lab}-{order.node}-{labels.identity}",
+            hostname=order.node,
+            network_mode="none",
+            user="0:0",
+            working_dir="/",
+            stop_signal="SIGTERM",
+            environment={_TOKEN: token},
+            labels=labels.of_node(order.node),
+            mounts=mounts,
+            cap_drop=["ALL"],
+            cap_add=sorted({*CAPABILITIES, *order.capabilities}),
+            devices=[f"{device}:{device}:rwm" for device in order.devices],
+            log_config=LogConfig(type="none"),
+            auto_remove=True,
+        )
+        container.start()
+        container.reload()
+        state = container.attrs["State"]
+    network, mounts_of = _open_namespaces(int(state["Pid"]), token, where)
+    config = image.attrs["Config"]
+    return Made(
+        order.node,
+        network,
+        mounts_of,
+        path=_variable(config.get("Env") or (), "PATH"),
+        python=python,
+        image=order.reference,
+        health_check=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
+    )
+
+
+def _variable(environment: Sequence[str], name: str) -> str:
+    for entry in environment:
+        if entry.startswith(f"{name}="):
+            return entry.partition("=")[2]
+    return ""
+
+
+def _open_namespaces(pid: int, token: str, where: str) -> tuple[int, int]:
+    """Descriptors of the network and mount namespace of a container's first process.
+
+    Raises:
+        LabError: its number means another process here, or its users are not ours.
+    """
+    folder = Path(f"/proc/{pid}")
+    opened: list[int] = []
+    try:
+        for kind in ("net", "mnt"):
+            opened.append(os.open(folder / "ns" / kind, os.O_RDONLY | os.O_CLOEXEC))
+        users = " ".join((folder / "uid_map").read_text().split())
+        environment = (folder / "environ").read_bytes().split(b"\0")  # last: it is still the same
+    except OSError:
+        environment, users = [], _SHARED_USERS
+    if f"{_TOKEN}={token}".encode() in environment and users == _SHARED_USERS:
+        return opened[0], opened[1]
+    for descriptor in opened:
+        with suppress(OSError):
+            os.close(descriptor)
+    if users != _SHARED_USERS:
+        raise LabError(
+            "the Docker engine gives containers users of their own, which cannot have a lab's "
+            "network and files",
+            where=where,
+            hint="use an engine without userns-remap, and not a rootless one",
+        )
+    raise elsewhere("the Docker engine")
