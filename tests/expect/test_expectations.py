@@ -184,3 +184,15 @@ def test_hours_of_real_time_are_refused_before_they_begin() -> None:
 def test_what_makes_no_sense(make: Callable[[], object], why: str) -> None:
     with pytest.raises(TestbedError, match=why):
         make()
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_waiting_for_nothing_is_refused(count: int) -> None:
+    with pytest.raises(TestbedError, match=f"happen {count} times is not to wait"):
+        eventually(SimulatedLab([]), is_good, within=5, count=count)
+
+
+@pytest.mark.parametrize("count", [-1, (3, 1), (-2, 4)])
+def test_a_count_that_cannot_be_is_refused(count: int | tuple[int, int]) -> None:
+    with pytest.raises(TestbedError, match="nothing can happen"):
+        between(SimulatedLab([]), "1s", "5s", is_good, count=count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +108,13 @@ def test_a_run_that_came_to_its_end_is_to_be_replayed(
     assert f"replay it:  testbed replay {tmp_path}\n" in capsys.readouterr().out
     (one,) = command._json(result, range(7, 8), tmp_path, again)["found"]
     assert one["replay"] == f"testbed replay {tmp_path}"
+
+
+def test_ctrl_c_in_the_guest_is_the_users(
+    kernel: GuestKernel, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128 + SIGINT is how the judging command says that it was interrupted: no seed's failure."""
+    monkeypatch.setattr(Tries, "_boot", lambda *_: 128 + signal.SIGINT)
+    (tmp_path / "seed-3").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        _tries(prepared, kernel).run(3, _NOTHING, tmp_path / "seed-3")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.guest import launch
 from testbed.guest.boot import CONTROL_FOLDER, Guest, GuestResult, run_in_guest
-from testbed.guest.errors import GuestError
+from testbed.guest.errors import GuestError, HostTroubleError
 from testbed.guest.job import RUN_FOLDER, Job
 from testbed.guest.kernel_cache import GuestKernel
 from testbed.guest.link import Kind
@@ -222,3 +223,14 @@ def test_results_are_plain_values(kernel: GuestKernel, tmp_path: Path) -> None:
     result = run(kernel, tmp_path, "true").result
     assert isinstance(result, GuestResult)
     assert result.console == tmp_path / CONTROL_FOLDER / "console.log"
+
+
+def test_a_guest_that_cannot_be_started(
+    kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "arguments", lambda *_: [str(tmp_path / "no-setpriv-here")])
+    with pytest.raises(HostTroubleError, match="cannot be started: No such file") as caught:
+        Guest(kernel, Job(("true",)), tmp_path / "run", Machine())
+    assert str(caught.value.where) == str(tmp_path / "no-setpriv-here")
+    assert "util-linux" in str(caught.value.hint)
+    assert {path.name for path in (tmp_path / "run" / CONTROL_FOLDER).iterdir()} <= {"console.log"}

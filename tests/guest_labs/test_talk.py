@@ -7,14 +7,18 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.guest.boot import Guest
+from testbed.guest.interactive import guest_talk
 from testbed.guest.interactive.descriptors import Sink, Source
+from testbed.guest.interactive.guest_talk import GuestTalk
 from testbed.guest.interactive.hours import FIRST_NS, Hours
-from testbed.guest.interactive.talk import pack, unpack
+from testbed.guest.interactive.talk import POLL, pack, unpack
 from testbed.guest.link import Inbox, Kind, Link
 
 SECOND = 10**9
@@ -199,3 +203,41 @@ def test_a_file_is_read_and_written_where_it_stands(tmp_path: Path) -> None:
 
     assert asyncio.run(use()) == b"first"
     assert path.read_bytes() == b"first second third"
+
+
+class _Bell:
+    """A guest whose kernel takes the bell only the third time."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self.sent: list[tuple[Kind, bytes]] = []
+
+    def interrupt(self) -> bool:
+        self.rung += 1
+        return self.rung >= 3
+
+    def send(self, kind: Kind, content: bytes) -> None:
+        self.sent.append((kind, content))
+
+
+def test_a_bell_that_nobody_hears_is_rung_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_talk, "_RING_AGAIN_S", 0.001)
+    bell = _Bell()
+
+    async def use() -> None:
+        talk = GuestTalk(cast(Guest, bell))
+        talk.say({"do": "first"})
+        assert bell.rung == 0, "nobody listens yet"
+        talk.listen()
+        while bell.rung < 3:
+            await asyncio.sleep(0.001)
+        talk.say({"do": "second"})
+        assert bell.rung == 3, "it was heard, and once is enough"
+        assert not bell.sent
+        talk.rests(POLL, {}, False)
+        talk.say({"do": "third"})
+        assert bell.rung == 4, "the agent has gone on, and is called anew"
+
+    asyncio.run(use())
+    words = [unpack(content)[0] for _, content in bell.sent]
+    assert words == [{"do": "first"}, {"do": "second"}, {"go": True}]
