@@ -92,6 +92,27 @@ PROGRAMS: tuple[Program, ...] = (
         ("-h",),
         r"^Integrated shell for FRR \(version ([^)\s]+)\)",
     ),
+    Program(
+        "mn",
+        "mininet",
+        "the backend mininet, and the topologies of others",
+        ("--version",),
+        r"^(\d\S*)$",
+    ),
+    Program(
+        "ovs-vsctl",
+        "openvswitch-switch",
+        "Open vSwitch switches",
+        ("--version",),
+        r"^ovs-vsctl \(Open vSwitch\) (\S+)",
+    ),
+    Program(
+        "ovs-testcontroller",
+        "openvswitch-testcontroller",
+        "the controller that Mininet starts by default",
+        ("--version",),
+        r"^ovs-testcontroller \(Open vSwitch\) (\S+)",
+    ),
 )
 
 PREFIX = "program:"
