@@ -192,7 +192,9 @@ def _nodes(state: Mapping[str, Any]) -> str:
         lines = addresses.get(node["name"], ["-"])
         if node["trouble"]:
             lines.append(bad(node["trouble"]))
-        rows.append((node["name"], node["role"], lines[0]))
+        backend = node.get("backend", "netns")
+        role = node["role"] if backend == "netns" else f"{node['role']}, {backend}"
+        rows.append((node["name"], role, lines[0]))
         rows += [("", "", line) for line in lines[1:]]
     return table(("NODE", "ROLE", "INTERFACES"), rows)
 
