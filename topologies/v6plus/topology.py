@@ -116,6 +116,7 @@ def _map_ce(home: str, options: Mapping[str, Any]) -> Service:
         files=(("ce.json", json.dumps(config, indent=2)),),
         ready=Ready("notify"),
         needs=("tun",),
+        devices=("/dev/net/tun",),
     )
 
 
@@ -132,6 +133,7 @@ def _map_br(options: Mapping[str, Any]) -> Service:
         files=(("br.json", json.dumps(config, indent=2)),),
         ready=Ready("notify"),
         needs=("tun",),
+        devices=("/dev/net/tun",),
     )
 
 
