@@ -15,17 +15,15 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from testbed.backends.docker_place import DockerPlace, like_new
 from testbed.backends.netns import PACKAGE_PARENT
+from testbed.backends.surroundings import Surroundings
 from testbed.errors import LabError, TestbedError
 from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.kernel.faces import error_from_json
 from testbed.plan.operations import MakeNode, Plan
-
-if TYPE_CHECKING:
-    from testbed.backends.registry import Surroundings
 
 _LOG = "logs/docker.log"
 _LOST = "the keeper of its containers (process testbed-keeper) was killed"

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from testbed.backends.mininet_process import Side
 from testbed.backends.mininet_words import network_in_words
 from testbed.backends.netns import NetnsPlace
 from testbed.backends.place import Command, Process
+from testbed.backends.surroundings import Surroundings
 from testbed.errors import LabError
 from testbed.kernel import libc, mounts, namespaces
 from testbed.plan.operations import MakeNode
-
-if TYPE_CHECKING:
-    from testbed.backends.registry import Surroundings
 
 _SELF_MOUNT = "/proc/self/ns/mnt"
 

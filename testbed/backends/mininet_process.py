@@ -7,16 +7,14 @@ import os
 from contextlib import suppress
 from functools import cache
 from subprocess import DEVNULL, run
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from testbed.backends.netns import PACKAGE_PARENT, LocalProcess, NetnsPlace
 from testbed.backends.place import PATH, Command
+from testbed.backends.surroundings import Surroundings
 from testbed.errors import LabError, MissingFeatureError
 from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.kernel.faces import error_from_json
-
-if TYPE_CHECKING:
-    from testbed.backends.registry import Surroundings
 
 PYTHON = "/usr/bin/python3"
 """Debian's interpreter, the one that Debian's ``mininet`` module is made for."""

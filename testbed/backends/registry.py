@@ -1,37 +1,17 @@
-"""Which backends there are, and what each is given by the lab that uses it."""
+"""Which backends there are, and what of them a plan uses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.backends.children import Children
 from testbed.backends.netns import NetnsBackend
 from testbed.backends.place import MININET_CONSOLE, Backend, Console
+from testbed.backends.surroundings import Surroundings
 from testbed.kernel.channel import Channel
 from testbed.model.topology import DOCKER, MININET
 from testbed.plan.operations import MakeNode, Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a backend is given, in the lab's first process.
-
-    ``home`` is a descriptor of the lab's own network namespace, where that process is; ``outside``
-    leads to the backend's helper that stayed in the host's namespaces, where it has one.
-    ``note`` adds a line to the events; ``lose`` ends the lab, with the reason.
-    """
-
-    lab: str
-    home: int
-    run_folder: Path
-    plan: Plan
-    children: Children
-    outside: Channel | None
-    note: Callable[[str], None]
-    lose: Callable[[str], None]
 
 
 def backends_of(plan: Plan) -> list[str]:

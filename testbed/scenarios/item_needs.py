@@ -12,7 +12,7 @@ from testbed.errors import TestbedError
 from testbed.model.builder import relative
 from testbed.model.discover import find_topology
 from testbed.model.topology import NETNS
-from testbed.pytest_plugin import run_of
+from testbed.scenarios.choice import parse_backends
 from testbed.scenarios.needs import Need, check_needs, needs_of_topology
 
 REFUSED: pytest.StashKey[str] = pytest.StashKey()
@@ -63,7 +63,8 @@ def backend_of(item: pytest.Item) -> str:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     if "backend" not in getattr(item, "fixturenames", ()):
         return NETNS
-    return str(parameters.get("backend") or run_of(item.config).backends[0])
+    asked = parse_backends(item.config.getoption("--testbed-backend"))
+    return str(parameters.get("backend") or asked[0])
 
 
 def _of_backend(item: pytest.Item) -> Iterator[Need]:

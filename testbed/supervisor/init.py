@@ -11,7 +11,8 @@ import traceback
 from typing import Any, NoReturn
 
 from testbed.backends.children import Children
-from testbed.backends.registry import Surroundings, backends_of, consoles_of, make_backend
+from testbed.backends.registry import backends_of, consoles_of, make_backend
+from testbed.backends.surroundings import Surroundings
 from testbed.errors import LabError, TestbedError
 from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
