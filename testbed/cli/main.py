@@ -19,6 +19,7 @@ from testbed.cli import (
     doctor,
     explore,
     gc,
+    images,
     inside,
     judge,
     kernel,
@@ -83,6 +84,7 @@ for _module in (
         doctor,
         mape,
         kernel,
+        images,
         gc,
     ),
 ):
