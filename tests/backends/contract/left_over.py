@@ -52,6 +52,8 @@ def containers(lab: str) -> list[str]:
 
     client = connect()
     try:
-        return [str(one.name) for one in client.containers.list(all=True) if lab in str(one.labels)]
+        # Without a second question on each, which may have gone by then.
+        found = client.api.containers(all=True)
+        return [str(one["Names"]) for one in found if lab in str(one["Labels"])]
     finally:
         client.close()
