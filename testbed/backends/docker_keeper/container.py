@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ network function makes devices or gives files capabilities."""
 
 _TOKEN = "TESTBED_CONTAINER"  # noqa: S105  # no password: tells a container's process from others
 _SHARED_USERS = "0 0 4294967295"
+_LONGEST_EXEC = 10.0
+_LOOK_EVERY = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,14 @@ def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) 
         )
         container.start()
         container.reload()
-        state = container.attrs["State"]
-    network, mounts_of = _open_namespaces(int(state["Pid"]), token, where)
+        pid = int(container.attrs["State"]["Pid"])
+        namespaces = _open_namespaces(pid, token, where)
+        if namespaces is None:
+            container.reload()
+            if container.attrs["State"]["Running"]:
+                raise elsewhere("the Docker engine")
+            raise LabError("its container ended as soon as it was started", where=where)
+    network, mounts_of = namespaces
     config = image.attrs["Config"]
     return Made(
         order.node,
@@ -198,11 +206,13 @@ def _variable(environment: Sequence[str], name: str) -> str:
     return ""
 
 
-def _open_namespaces(pid: int, token: str, where: str) -> tuple[int, int]:
+def _open_namespaces(pid: int, token: str, where: str) -> tuple[int, int] | None:
     """Descriptors of the network and mount namespace of a container's first process.
 
+    None if its number means another process here, or none.
+
     Raises:
-        LabError: its number means another process here, or its users are not ours.
+        LabError: its users are not ours.
     """
     folder = Path(f"/proc/{pid}")
     opened: list[int] = []
@@ -210,19 +220,34 @@ def _open_namespaces(pid: int, token: str, where: str) -> tuple[int, int]:
         for kind in ("net", "mnt"):
             opened.append(os.open(folder / "ns" / kind, os.O_RDONLY | os.O_CLOEXEC))
         users = " ".join((folder / "uid_map").read_text().split())
-        environment = (folder / "environ").read_bytes().split(b"\0")  # last: it is still the same
-    except OSError:
-        environment, users = [], _SHARED_USERS
-    if f"{_TOKEN}={token}".encode() in environment and users == _SHARED_USERS:
-        return opened[0], opened[1]
-    for descriptor in opened:
-        with suppress(OSError):
+        # Last: if it is ours now, it was when the others were opened.
+        if _has_variable(folder, f"{_TOKEN}={token}"):
+            if users != _SHARED_USERS:
+                raise LabError(
+                    "the Docker engine gives containers users of their own, which cannot have a "
+                    "lab's network and files",
+                    where=where,
+                    hint="use an engine without userns-remap, and not a rootless one",
+                )
+            network, mounts = opened
+            opened.clear()
+            return network, mounts
+    except FileNotFoundError:
+        pass
+    finally:
+        for descriptor in opened:
             os.close(descriptor)
-    if users != _SHARED_USERS:
-        raise LabError(
-            "the Docker engine gives containers users of their own, which cannot have a lab's "
-            "network and files",
-            where=where,
-            hint="use an engine without userns-remap, and not a rootless one",
-        )
-    raise elsewhere("the Docker engine")
+    return None
+
+
+def _has_variable(process: Path, variable: str) -> bool:
+    """Is this in a process's environment?
+
+    The engine says that a container runs a moment before its first process is executed.
+    """
+    deadline = time.monotonic() + _LONGEST_EXEC
+    while variable.encode() not in (process / "environ").read_bytes().split(b"\0"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_EVERY)
+    return True

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ALL_USERS = "0 0 4294967295"
 _LOCAL = "unix://"
+_PATIENCE = 10.0
+"""Seconds for the engine to say that it is there."""
 _HERE = "labs enter their containers' namespaces, so the engine must run on this machine"
 
 
@@ -60,19 +62,26 @@ def _check_place(address: str) -> None:
             f"the Docker engine at {address} cannot be used: {_HERE}",
             hint="set DOCKER_HOST to a local socket: unix:///var/run/docker.sock",
         )
-    path = address.removeprefix(_LOCAL)
     with socket.socket(socket.AF_UNIX) as sock:
         try:
-            sock.settimeout(10)
-            sock.connect(path)
+            sock.settimeout(_PATIENCE)
+            sock.connect(address.removeprefix(_LOCAL))
+            sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            answer = sock.recv(64)
         except OSError as error:
-            raise MissingFeatureError(
-                f"the Docker engine at {address} does not answer: {error.strerror or error}",
-                hint="start it, or have the project start its own: setup/docker-engine.sh start",
-            ) from error
+            raise _no_engine(address, f"does not answer: {error.strerror or error}") from error
         data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    if b" 200 " not in answer:
+        raise _no_engine(address, "does not answer as an engine does")
     if struct.unpack("3i", data)[0] == 0:
         raise elsewhere(f"the Docker engine at {address}")
+
+
+def _no_engine(address: str, trouble: str) -> MissingFeatureError:
+    return MissingFeatureError(
+        f"the Docker engine at {address} {trouble}",
+        hint="start it, or have the project start its own: setup/docker-engine.sh start",
+    )
 
 
 def elsewhere(what: str) -> MissingFeatureError:
