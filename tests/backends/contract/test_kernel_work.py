@@ -95,8 +95,8 @@ def test_a_firewall_of_a_node_drops(up: Up) -> None:
     builder.host("alice")
     builder.host(
         "bob",
-        firewall="table inet wall { chain in { type filter hook input priority 0\n"
-        "ip saddr 192.0.2.1 counter drop\n} }",
+        firewall="table inet wall {\n chain in {\n  type filter hook input priority 0\n"
+        "  ip saddr 192.0.2.1 counter drop\n }\n}\n",
     )
     builder.link(
         "cable", "alice:eth0 192.0.2.1/24 2001:db8::1/64", "bob:eth0 192.0.2.2/24 2001:db8::2/64"
