@@ -50,6 +50,7 @@ class NodeOptions(TypedDict, total=False):
     sysctls: Mapping[str, str | int] | None
     files: Mapping[str, str] | None
     firewall: str | None
+    switch: str | None
     backend: str | None
     image: str | None
     note: str
@@ -89,7 +90,10 @@ class Builder:
         self.node(name, role=ROUTER, **options)
 
     def switch(self, name: str, **options: Unpack[NodeOptions]) -> None:
-        """Add an Ethernet switch: its interfaces are ports of one bridge, without addresses."""
+        """Add an Ethernet switch: its interfaces are ports of one bridge, without addresses.
+
+        ``switch="ovs"`` makes it Open vSwitch (see :data:`testbed.model.topology.SWITCHES`).
+        """
         self.node(name, role=SWITCH, **options)
 
     def node(
@@ -102,6 +106,7 @@ class Builder:
         sysctls: Mapping[str, str | int] | None = None,
         files: Mapping[str, str] | None = None,
         firewall: str | None = None,
+        switch: str | None = None,
         backend: str | None = None,
         image: str | None = None,
         note: str = "",
@@ -121,6 +126,7 @@ class Builder:
                 sysctls=tuple((key, str(value)) for key, value in (sysctls or {}).items()),
                 files=tuple((files or {}).items()),
                 firewall=firewall,
+                switch=switch,
                 backend=backend,
                 image=image,
                 note=note,

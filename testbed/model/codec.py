@@ -55,6 +55,7 @@ from testbed.model.text_forms import (
 from testbed.model.topology import (
     ROLES,
     ROUTE_KINDS,
+    SWITCHES,
     Interface,
     InterfaceAddress,
     Link,
@@ -242,12 +243,15 @@ NODE = Record(
         "sysctls": Field(MapOf(Text(numbers=True)), "kernel settings: net.ipv4...", ()),
         "files": Field(MapOf(TEXT), "text files laid over its own view of the file system", ()),
         "firewall": Field(TEXT, "nftables ruleset"),
+        "switch": Field(Text(choices=SWITCHES), "what a switch is inside; a bridge if left out"),
         "backend": Field(TEXT, "what makes it: netns, mininet, docker; none: as the others"),
         "image": Field(TEXT, "what it is made from where it is a container"),
     },
     _build_node,
     lambda node: (
-        _taking("role", "note", "routes", "sysctls", "files", "firewall", "backend", "image")(node)
+        _taking(
+            "role", "note", "routes", "sysctls", "files", "firewall", "switch", "backend", "image"
+        )(node)
         | {"services": _by_name(node.services)}
     ),
     may_be_empty=True,

@@ -32,6 +32,11 @@ ROLES = (HOST, ROUTER, SWITCH)
 NETNS, MININET, DOCKER = "netns", "mininet", "docker"
 BACKENDS = (NETNS, MININET, DOCKER)
 
+BRIDGE, OVS, OVS_KERNEL, OVS_USER = "bridge", "ovs", "ovs-kernel", "ovs-user"
+SWITCHES = (BRIDGE, OVS, OVS_KERNEL, OVS_USER)
+"""What a switch is inside: a Linux bridge, or Open vSwitch (its kernel datapath, its user datapath,
+or the first of these that can be had)."""
+
 UNICAST = "unicast"
 BLACKHOLE = "blackhole"
 UNREACHABLE = "unreachable"
@@ -63,6 +68,7 @@ class Node:
 
     ``sysctls`` are extra kernel settings by dotted name; ``files`` are text files laid over the
     node's own view of the file system; ``firewall`` is an nftables ruleset (``nft -f`` syntax);
+    ``switch`` says what a switch is inside (see :data:`SWITCHES`; a bridge if nothing is said).
     ``backend`` (``netns``, ``mininet``, ``docker``) says what makes it, if not what makes the lab's
     other nodes; ``image`` is what it is made from wherever it is a container.
     """
@@ -74,6 +80,7 @@ class Node:
     sysctls: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
     firewall: str | None = None
+    switch: str | None = None
     backend: str | None = None
     image: str | None = None
     note: str = ""

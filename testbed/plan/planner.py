@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from testbed.errors import TestbedError
 from testbed.model.impairment import Impairment
+from testbed.model.service import Service
+from testbed.model.switching import SWITCH_BRIDGE, all_services, is_open_vswitch
 from testbed.model.topology import NETNS, ROUTER, SWITCH, Interface, Link, Node, Topology
 from testbed.plan.operations import (
     FABRIC,
@@ -28,7 +30,6 @@ from testbed.plan.operations import (
 )
 
 _FIRST_INDEX = 2  # 1 is the loopback interface of every namespace
-_SWITCH_BRIDGE = "br0"
 
 # Labs are static unless a topology says otherwise: no address waits for duplicate detection
 # (RFC 4862 5.4), nobody solicits routers, and no reverse path filter hides a packet.
@@ -85,7 +86,10 @@ def make_plan(topology: Topology, backend: str = NETNS) -> Plan:
         backend: what makes the nodes that ask for no backend of their own.
     """
     numbers = _Numbers()
-    operations: list[Operation] = [_make_node(node, backend) for node in topology.nodes]
+    services = _services_by_node(topology)
+    operations: list[Operation] = [
+        _make_node(node, backend, services[node.name]) for node in topology.nodes
+    ]
     operations += _bridges(topology, numbers)
     operations += _cables(topology, numbers)
     operations += _shapes(topology, numbers)
@@ -95,7 +99,14 @@ def make_plan(topology: Topology, backend: str = NETNS) -> Plan:
     return Plan(topology.name, tuple(operations), tuple(_needs(topology)))
 
 
-def _make_node(node: Node, backend: str) -> MakeNode:
+def _services_by_node(topology: Topology) -> dict[str, list[Service]]:
+    services: dict[str, list[Service]] = {node.name: [] for node in topology.nodes}
+    for name, service in all_services(topology):
+        services[name].append(service)
+    return services
+
+
+def _make_node(node: Node, backend: str, services: Sequence[Service]) -> MakeNode:
     settings = dict(_COMMON_SETTINGS)
     if node.role == ROUTER:
         settings.update(_ROUTER_SETTINGS)
@@ -109,8 +120,8 @@ def _make_node(node: Node, backend: str) -> MakeNode:
         tuple(settings.items()),
         node.backend or backend,
         node.image,
-        capabilities=_union(service.capabilities for service in node.services),
-        devices=_union(service.devices for service in node.services),
+        capabilities=_union(service.capabilities for service in services),
+        devices=_union(service.devices for service in services),
     )
 
 
@@ -130,10 +141,10 @@ def _bridges(topology: Topology, numbers: _Numbers) -> Iterator[Operation]:
         for key, value in _SWITCH_SETTINGS:
             yield SetSetting(FABRIC, key, value)
     for node in topology.nodes:
-        if node.role == SWITCH:
+        if node.role == SWITCH and not is_open_vswitch(node):
             mtu = min((link.mtu for link, _ in topology.interfaces_of(node.name)), default=1500)
-            index = numbers.take(node.name, _SWITCH_BRIDGE)
-            yield MakeBridge(node.name, _SWITCH_BRIDGE, index, mtu)
+            index = numbers.take(node.name, SWITCH_BRIDGE)
+            yield MakeBridge(node.name, SWITCH_BRIDGE, index, mtu)
     for position, link in enumerate(topology.links):
         if len(link.ends) > 2:
             name = f"lan{position}"
@@ -141,12 +152,14 @@ def _bridges(topology: Topology, numbers: _Numbers) -> Iterator[Operation]:
 
 
 def _cables(topology: Topology, numbers: _Numbers) -> Iterator[MakeCable]:
-    switches = {node.name for node in topology.nodes if node.role == SWITCH}
+    switches = {
+        node.name for node in topology.nodes if node.role == SWITCH and not is_open_vswitch(node)
+    }
 
     def port(interface: Interface) -> Port:
         bridge = None
         if interface.node in switches:
-            bridge = numbers.by_name[interface.node, _SWITCH_BRIDGE]
+            bridge = numbers.by_name[interface.node, SWITCH_BRIDGE]
         index = numbers.take(interface.node, interface.name)
         mac = mac_address(topology, interface)
         return Port(interface.node, interface.name, index, mac, bridge)
@@ -185,8 +198,8 @@ def _configuration(topology: Topology, numbers: _Numbers) -> Iterator[Operation]
             interfaces.setdefault(end.node, []).append(end)
     for node in topology.nodes:
         yield SetUp(node.name, "lo", 1)
-        if node.role == SWITCH:
-            yield SetUp(node.name, _SWITCH_BRIDGE, numbers.by_name[node.name, _SWITCH_BRIDGE])
+        if (node.name, SWITCH_BRIDGE) in numbers.by_name:
+            yield SetUp(node.name, SWITCH_BRIDGE, numbers.by_name[node.name, SWITCH_BRIDGE])
         for key, value in node.sysctls:
             if _names_interface(key):
                 yield SetSetting(node.name, key, value)
@@ -220,9 +233,8 @@ def _contents(topology: Topology) -> Iterator[Operation]:
 def _services(topology: Topology) -> Iterator[StartService]:
     """Services in the author's order, each behind those it comes after."""
     waiting = {
-        f"{node.name}/{service.name}": StartService(node.name, service)
-        for node in topology.nodes
-        for service in node.services
+        f"{node}/{service.name}": StartService(node, service)
+        for node, service in all_services(topology)
     }
     done: set[str] = set()
     while waiting:
@@ -243,6 +255,7 @@ def _needs(topology: Topology) -> Iterator[tuple[str, str]]:
             seen.add(feature)
             yield feature, place
 
+    services = _services_by_node(topology)
     for link in topology.links:
         yield from first("veth", f"link {link.name}")
         if len(link.ends) > 2:
@@ -253,10 +266,10 @@ def _needs(topology: Topology) -> Iterator[tuple[str, str]]:
                 feature = "netem" if impairment.needs_netem else "tbf"
                 yield from first(feature, f"{end.label} on link {link.name}")
     for node in topology.nodes:
-        if node.role == SWITCH:
+        if node.role == SWITCH and not is_open_vswitch(node):
             yield from first("bridge", f"switch {node.name}")
         if node.firewall is not None:
             yield from first("nf_tables", f"node {node.name}")
-        for service in node.services:
+        for service in services[node.name]:
             for feature in service.needs:
                 yield from first(feature, f"service {node.name}/{service.name}")

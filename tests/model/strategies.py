@@ -23,7 +23,7 @@ from testbed.model.fault import (
     RESTORE,
     SET_ADDRESSES,
 )
-from testbed.model.topology import HOST, ROLES, ROUTER, SWITCH
+from testbed.model.topology import HOST, ROLES, ROUTER, SWITCH, SWITCHES
 
 _LETTERS = string.ascii_letters + string.digits
 _RESERVED = {"lo", "all", "default", "br0", "sit0", "gre0"}
@@ -248,6 +248,7 @@ def _node(draw: st.DrawFn, name: str, role: str, devices: list[str], earlier: li
         sysctls=tuple((key, settings[key]) for key in keys),
         files=tuple(draw(st.dictionaries(paths, any_text, max_size=2)).items()),
         firewall=draw(st.sampled_from([None, "table inet t {\n  chain c { }\n}\n"])),
+        switch=draw(st.sampled_from([None, *SWITCHES])) if role == SWITCH else None,
         backend=backend,
         image=image,
         note=draw(any_text),

@@ -20,6 +20,7 @@ _TUN = Path("/dev/net/tun")
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _PPP = Path("/dev/ppp")
+OPENVSWITCH_FAMILY = "ovs_datapath"
 _AF_PPPOX = 24
 _NETLINK_GENERIC = 16
 _GENERIC_CONTROL = 16
@@ -84,21 +85,28 @@ pppoe = _socket(_AF_PPPOX, socket.SOCK_STREAM, 0, "a PPPoE socket")
 packet_socket = _socket(socket.AF_PACKET, socket.SOCK_RAW, 0, "a packet socket")
 
 
+def find_generic_family(name: str) -> None:
+    """Ask the kernel for a generic netlink family.
+
+    Raises:
+        KernelError: it has none of that name.
+    """
+    body = struct.pack("=BBH", _GET_FAMILY, 1, 0) + text(_FAMILY_NAME, name)
+    with NetlinkSocket(_NETLINK_GENERIC) as generic:
+        generic.run(Request(_GENERIC_CONTROL, 0, body, f"find the generic netlink family {name}"))
+
+
 def _generic_family(name: str) -> Method:
     def method(context: Context) -> str:
         del context
-        body = struct.pack("=BBH", _GET_FAMILY, 1, 0) + text(_FAMILY_NAME, name)
-        with NetlinkSocket(_NETLINK_GENERIC) as generic:
-            generic.run(
-                Request(_GENERIC_CONTROL, 0, body, f"find the generic netlink family {name}")
-            )
+        find_generic_family(name)
         return ""
 
     return method
 
 
 l2tp = _generic_family("l2tp")
-openvswitch = _generic_family("ovs_datapath")
+openvswitch = _generic_family(OPENVSWITCH_FAMILY)
 
 
 def _in_child(work: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ from testbed.model.fault import (
     RESTORE,
     SET_ADDRESSES,
 )
+from testbed.model.switching import all_services
 from testbed.model.topology import Topology, parse_address
 
 _ON_LINK = (CUT, RESTORE, IMPAIR)
@@ -69,9 +70,7 @@ def check_targets(index: Index) -> Iterator[Problem]:
     """Targets that are not there or not of the sort that this kind of fault is for."""
     links = [link.name for link in index.topology.links]
     interfaces = [end.interface.label for end in index.ends]
-    services = [
-        f"{node.name}/{item.name}" for node in index.topology.nodes for item in node.services
-    ]
+    services = [f"{node}/{item.name}" for node, item in all_services(index.topology)]
     for position, fault in enumerate(index.topology.faults):
         known: list[str]
         if fault.kind in _ON_LINK:

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 
 from testbed.errors import Place, Problem
 from testbed.model.checks.index import Index
+from testbed.model.switching import SWITCH_BRIDGE
 from testbed.model.topology import SWITCH, Topology
 
 MAX_NAME = 63
@@ -31,7 +32,6 @@ _RESERVED = {
     **dict.fromkeys(("tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0"), _KERNEL_DEVICE),
     **dict.fromkeys(("sit0", "ip6tnl0", "ip6gre0", "teql0"), _KERNEL_DEVICE),
 }
-SWITCH_BRIDGE = "br0"
 
 
 def check_names(topology: Topology) -> Iterator[Problem]:

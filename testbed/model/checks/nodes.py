@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from testbed.errors import Problem
 from testbed.model.checks.index import Index
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.topology import BACKENDS, DOCKER, ROLES, SWITCH, Node, Topology
+from testbed.model.switching import OVS_SERVICE, is_open_vswitch
+from testbed.model.topology import BACKENDS, DOCKER, ROLES, SWITCH, SWITCHES, Node, Topology
 
 _SETTING = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]+)+")
 _KERNEL_FOLDERS = ("/proc", "/sys", "/dev")
@@ -34,9 +35,26 @@ def check_nodes(topology: Topology) -> Iterator[Problem]:
         if node.firewall is not None and not node.firewall.strip():
             what = f"the firewall of {node.name!r} has no rules"
             yield Problem("empty-firewall", what, f"{path}.firewall", node.place, "leave it out")
+        yield from _check_switch(node, path)
         yield from _check_settings(node, path)
         yield from _check_files(node, path)
         yield from _check_backend(node, path)
+
+
+def _check_switch(node: Node, path: str) -> Iterator[Problem]:
+    if node.switch is None:
+        return
+    if node.switch not in SWITCHES:
+        what = f"{node.switch!r} is not a kind of switch"
+        hint = did_you_mean(node.switch, SWITCHES, "kinds")
+        yield Problem("unknown-switch", what, f"{path}.switch", node.place, hint)
+    elif node.role != SWITCH:
+        what = f"{node.name!r} is a {node.role} and cannot be a switch of the kind {node.switch}"
+        yield Problem("unused-switch", what, f"{path}.switch", node.place, "make it a switch")
+    elif is_open_vswitch(node) and any(item.name == OVS_SERVICE for item in node.services):
+        what = f"the service {node.name}/{OVS_SERVICE} is Open vSwitch itself"
+        below = f"{path}.services.{OVS_SERVICE}"
+        yield Problem("reserved-name", what, below, node.place, "take another name")
 
 
 def _check_settings(node: Node, path: str) -> Iterator[Problem]:
