@@ -31,6 +31,9 @@ _LEFT_OUT = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/u
 _RECIPE = (
     "--variant=minbase",
     "--format=tar",
+    # /bin is /usr/bin from the start; else a package with all of Perl would make it so.
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged",
     *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     '--aptopt=Acquire::Languages "none"',
