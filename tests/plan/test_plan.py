@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 
 from testbed.model import Builder, Impairment, Topology
 from testbed.model.discover import find_topology
+from testbed.model.switching import OVS_SERVICE, is_open_vswitch
 from testbed.plan import make_plan
 from testbed.plan.operations import (
     FABRIC,
@@ -93,8 +95,19 @@ def test_every_address_interface_and_route_of_the_model_is_in_the_plan(topology:
     assert planned == modelled
     routes = Counter((op.node, str(op.to)) for op in operations if isinstance(op, AddRoute))
     assert routes == Counter((n.name, str(r.to)) for n in topology.nodes for r in n.routes)
-    services = [op.service for op in operations if isinstance(op, StartService)]
+    # A service of the author waits for the switches that are services themselves, and is as it was.
+    switches = {f"{node.name}/{OVS_SERVICE}" for node in topology.nodes if is_open_vswitch(node)}
+    started = [op for op in operations if isinstance(op, StartService)]
+    services = [
+        replace(op.service, after=tuple(one for one in op.service.after if one not in switches))
+        for op in started
+        if f"{op.node}/{op.service.name}" not in switches
+    ]
     assert Counter(services) == Counter(s for node in topology.nodes for s in node.services)
+    assert {f"{op.node}/{op.service.name}" for op in started} >= switches
+    assert [f"{op.node}/{op.service.name}" in switches for op in started[: len(switches)]] == [
+        True
+    ] * len(switches)
 
 
 def test_what_a_topology_needs_is_told_with_the_place() -> None:
