@@ -33,6 +33,13 @@ CAPABILITIES = (
 """What every node may.  Of Docker's usual ones AUDIT_WRITE, MKNOD and SETFCAP are left out: no
 network function makes devices or gives files capabilities."""
 
+READ_ONLY = (
+    *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"),
+    *(f"/proc/sys/{part}" for part in ("abi", "debug", "dev", "fs", "kernel", "user", "vm")),
+)
+"""What Docker makes read-only, but for ``/proc/sys/net``: those settings are of the container's own
+network, and routing daemons write them."""
+
 _TOKEN = "TESTBED_CONTAINER"  # noqa: S105  # no password: tells a container's process from others
 _SHARED_USERS = "0 0 4294967295"
 _LONGEST_EXEC = 10.0
@@ -158,18 +165,8 @@ def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) 
         if python is not None:
             target = f"{PACKAGE_PARENT}/{shared.package.name}"
             mounts.append(Mount(target, str(shared.package), type="bind", read_only=True))
-        container = client.containers.create(
-            image,
-            command=[],
-            entrypoint=[AGENT],
-            name=f"testbed-{labels.lab}-{order.node}-{labels.identity}",
-            hostname=order.node,
+        limits = client.api.create_host_config(
             network_mode="none",
-            user="0:0",
-            working_dir="/",
-            stop_signal="SIGTERM",
-            environment={_TOKEN: token},
-            labels=labels.of_node(order.node),
             mounts=mounts,
             cap_drop=["ALL"],
             cap_add=sorted({*CAPABILITIES, *order.capabilities}),
@@ -177,6 +174,21 @@ def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) 
             log_config=LogConfig(type="none"),
             auto_remove=True,
         )
+        created = client.api.create_container(
+            image.id,
+            command=[],
+            entrypoint=[AGENT],
+            name=f"testbed-{labels.lab}-{order.node}-{labels.identity}",
+            hostname=order.node,
+            user="0:0",
+            working_dir="/",
+            stop_signal="SIGTERM",
+            healthcheck={"test": ["NONE"]},  # the lab itself asks, when it wants to know
+            environment={_TOKEN: token},
+            labels=labels.of_node(order.node),
+            host_config={**limits, "ReadonlyPaths": list(READ_ONLY)},
+        )
+        container = client.containers.get(created["Id"])
         container.start()
         container.reload()
         pid = int(container.attrs["State"]["Pid"])

@@ -30,6 +30,7 @@ from testbed.backends.agent.build import ensure_agent
 from testbed.backends.docker_keeper import leftovers
 from testbed.backends.docker_keeper.container import Made, Order, Shared, check_orders, make
 from testbed.backends.docker_keeper.engine import open_engine
+from testbed.backends.docker_keeper.guard import guarded
 from testbed.backends.docker_keeper.labels import LabLabels, Stamp
 from testbed.errors import LabError, TestbedError
 from testbed.kernel import libc
@@ -110,14 +111,15 @@ def keep(channel: Channel) -> None:
     """Be the keeper until the lab ends."""
     try:
         request, _ = channel.receive()
-        keeper = _attempt(channel, lambda: Keeper(open_engine(), request))
+        keeper: Keeper | None = _attempt(channel, lambda: Keeper(open_engine(), request))
         if keeper is None:
             return
-        try:
-            channel.send({"ready": True})
-            _serve(channel, keeper)
-        finally:
-            keeper.remove()
+        with guarded(keeper.labels.identity, channel):
+            try:
+                channel.send({"ready": True})
+                _serve(channel, keeper)
+            finally:
+                keeper.remove()
     except ChannelClosedError:
         return
 
