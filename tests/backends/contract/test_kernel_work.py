@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 from testbed.events import Note
 from testbed.evidence.pcapng_reader import PcapngReader
@@ -49,6 +50,17 @@ def test_settings_are_the_nodes_own(up: Up) -> None:
     for node in ("left", "middle"):
         for interface in ("all", "lo"):
             assert read(node, f"ipv6/conf/{interface}/disable_ipv6") == "0", (node, interface)
+
+
+def test_a_program_may_write_the_settings_of_its_node_and_no_others(up: Up) -> None:
+    """As routing daemons do."""
+    host = Path("/proc/sys/net/ipv4/ip_forward").read_text()
+    lab = up(two_hosts())
+    for path in ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/eth0/accept_local"):
+        lab.run("alice", ["sh", "-c", f"echo 1 > {path}"], check=True)
+        assert lab.get("alice", path) == "1\n"
+        assert lab.get("bob", path) == "0\n"
+    assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == host
 
 
 def _advertisement(prefix: str) -> bytes:
