@@ -12,6 +12,7 @@ import typer
 
 from testbed.cli.arguments import DESCRIBE, Backend, Json, Topology
 from testbed.cli.arguments import backend as known_backend
+from testbed.cli.left_out import topology_of
 from testbed.cli.output import say, say_json, tell
 from testbed.errors import TestbedError
 
@@ -66,7 +67,6 @@ def graph(
     With names and addresses: as SVG, as Mermaid text, or as a draw.io file to go on with.
     """
     from testbed.evidence.graph import draw_drawio, draw_mermaid, draw_svg
-    from testbed.model.discover import find_topology
 
     if form is None and output is not None and output.suffix not in ("", *_DRAWING_OF):
         raise typer.BadParameter(
@@ -82,7 +82,7 @@ def graph(
             param_hint="--output",
         )
     draw = {Drawing.SVG: draw_svg, Drawing.MERMAID: draw_mermaid, Drawing.DRAWIO: draw_drawio}
-    _deliver(draw[chosen](find_topology(topology)), output)
+    deliver(draw[chosen](topology_of(topology)), output)
 
 
 def plan(topology: Topology, backend: Backend = "netns", as_json: Json = False) -> None:
@@ -90,10 +90,9 @@ def plan(topology: Topology, backend: Backend = "netns", as_json: Json = False) 
 
     Nothing is done.
     """
-    from testbed.model.discover import find_topology
     from testbed.plan import make_plan
 
-    model = find_topology(topology)
+    model = topology_of(topology)
     made = make_plan(model, known_backend(backend))
     secrets = [
         secret for node in model.nodes for service in node.services for secret in service.secrets
@@ -157,12 +156,11 @@ def convert(
 
     It is checked first; what is written has the secrets of its services.
     """
-    from testbed.model.discover import find_topology
     from testbed.model.files import dump_json, dump_yaml
 
     chosen = form or (_FORM_OF.get(output.suffix) if output else None) or Form.YAML
     dump = dump_yaml if chosen is Form.YAML else dump_json
-    _deliver(dump(find_topology(file)), output)
+    deliver(dump(topology_of(file)), output)
 
 
 def schema() -> None:
@@ -172,7 +170,7 @@ def schema() -> None:
     say_json(json_schema())
 
 
-def _deliver(text: str, output: Path | None) -> None:
+def deliver(text: str, output: Path | None) -> None:
     if output is None:
         say(text.rstrip("\n"))
         return

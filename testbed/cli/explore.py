@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testbed.cli.arguments import LABS, Json, Topology
+from testbed.cli.left_out import topology_of
 from testbed.cli.output import (
     INTERRUPTED,
     Progress,
@@ -110,11 +111,11 @@ def _begin(name: str, select: str, jobs: int | None) -> tuple[Search, Tries, Pat
     from testbed.explore.trial import Tries
     from testbed.guest.kernel_build import ensure_kernel
     from testbed.guest.slots import cpus
-    from testbed.model.discover import find_file, find_topology
+    from testbed.model.discover import find_file
     from testbed.replay.job import prepare
     from testbed.runs import new_run_folder
 
-    topology, file = find_topology(name), find_file(name)
+    topology, file = topology_of(name), find_file(name)
     ranges = ranges_of(topology, file)
     folder_or_name = str(file.parent) if Path(name).exists() else name
     words = ["test", "--kernel", "host", "--part", folder_or_name]

@@ -16,6 +16,7 @@ import typer
 from testbed.cli import clocks, completion, talk
 from testbed.cli.arguments import LABS, Backend, Json, Topology
 from testbed.cli.arguments import backend as known_backend
+from testbed.cli.left_out import topology_of
 from testbed.cli.output import (
     INTERRUPTED,
     Progress,
@@ -99,15 +100,13 @@ def up(
     The lab stays until it is taken down, also when this terminal is closed. In a guest with a
     virtual clock, time is held while nobody asks for anything.
     """
-    from testbed.model.discover import find_topology
-
     if name is not None and not _NAME.fullmatch(name):
         raise typer.BadParameter(
             f"{name!r} is no name for a lab: letters, digits, '.', '_' and '-', at most 64",
             param_hint="--name",
         )
     known_backend(backend)
-    model = find_topology(topology)
+    model = topology_of(topology)
     machine = None
     if (kernel, clock, seed, start) != ("host", "auto", None, None):
         machine = _machine(model, kernel, clock, seed, start)

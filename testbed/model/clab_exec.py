@@ -1,8 +1,10 @@
 """The commands containerlab runs in its nodes, as far as they say what a topology says.
 
 Understood are the everyday forms of ``ip address add``, ``ip route add|replace``, ``ip link set``
-(mtu, address, up) and ``sysctl -w``; iproute2's abbreviations too (``ip a a``, ``ip r add``).
-Everything else raises :class:`NotUnderstood`; nothing is left out in silence.
+(mtu, address, up), ``ip link add ... type dummy``, ``sysctl -w`` and ``nft -f``; iproute2's
+abbreviations too (``ip a a``, ``ip r add``); and shell lines (``sh -c``) that are nothing but such
+commands one after the other.  Everything else raises :class:`NotUnderstood`, and what no machine
+could do :class:`Mistake`; nothing is left out in silence.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ _NO_ROUTE_KINDS = (BLACKHOLE, UNREACHABLE, PROHIBIT)
 _HINTS = {
     "iptables": "write the rules as nftables, under firewall in the testbed's own format",
     "ip6tables": "write the rules as nftables, under firewall in the testbed's own format",
-    "nft": "put the ruleset under firewall in the testbed's own format",
+    "nft": "put the ruleset into a file that is bound, and load it by nft -f FILE",
     "tc": "impairments are written at the link in the testbed's own format",
-    "bash": "exec lines are not read as shell scripts: write each command on its own line",
-    "sh": "exec lines are not read as shell scripts: write each command on its own line",
-    "ash": "exec lines are not read as shell scripts: write each command on its own line",
 }
+_SHELLS = ("sh", "bash", "ash", "dash")
+_KEYWORDS = ("if", "then", "fi", "for", "while", "do", "done", "case", "!", "{", "}", "cd", "exec")
+_NO_SHELL = "of a shell's language only commands one after the other are understood"
 UNDERSTOOD = (
     "understood are ip address add, ip route add, ip route replace, "
-    "ip link set (mtu, address, up) and sysctl -w"
+    "ip link set (mtu, address, up), ip link add type dummy, sysctl -w and nft -f"
 )
 
 
@@ -38,6 +40,10 @@ class NotUnderstood(Exception):
         self.what, self.hint = what, hint
 
 
+class Mistake(NotUnderstood):
+    """A command that no machine would carry out."""
+
+
 @dataclass(slots=True)
 class Effects:
     """What the commands of one node do, in their order."""
@@ -47,6 +53,40 @@ class Effects:
     settings: dict[str, str] = field(default_factory=dict)
     mtus: dict[str, int] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
+    dummies: list[str] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)  # devices of kinds that a topology has not
+    rulesets: list[str] = field(default_factory=list)  # files loaded by nft -f
+
+
+def commands_in(line: str) -> list[str]:
+    """The commands of a line: of ``sh -c "one && two; three"`` those, else the line itself.
+
+    Raises:
+        NotUnderstood: the shell is asked for more than to run them one after the other.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return [line]
+    shell = words[0].rpartition("/")[2] if words else ""
+    if shell not in _SHELLS:
+        return [line]
+    if len(words) != 3 or words[1] not in ("-c", "-ec", "-lc", "-ce"):
+        raise NotUnderstood(f"the script {line!r} is not run", _NO_SHELL)
+    lexer = shlex.shlex(words[2].replace("\n", ";"), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    try:
+        for token in lexer:
+            if token in (";", "&&"):
+                commands.append([])
+            elif set(token) & set("|&<>()`$*?") or token in _KEYWORDS:
+                raise NotUnderstood(f"{token!r} in {line!r} is not understood", _NO_SHELL)
+            else:
+                commands[-1].append(token)
+    except ValueError as error:
+        raise Mistake(f"{line!r}: {str(error).lower()}") from None
+    return [shlex.join(command) for command in commands if command]
 
 
 def apply(line: str, effects: Effects) -> None:
@@ -58,16 +98,18 @@ def apply(line: str, effects: Effects) -> None:
     try:
         words = shlex.split(line)
     except ValueError as error:
-        raise NotUnderstood(f"{line!r}: {str(error).lower()}") from None
+        raise Mistake(f"{line!r}: {str(error).lower()}") from None
     if not words:
-        raise NotUnderstood("the command is empty")
+        raise Mistake("the command is empty")
     program, *rest = words
     if program == "ip":
         _ip(line, rest, effects)
     elif program == "sysctl":
         _sysctl(line, rest, effects)
+    elif program == "nft" and len(rest) == 2 and rest[0] in ("-f", "--file"):
+        effects.rulesets.append(rest[1])
     else:
-        raise NotUnderstood(f"{line!r} is not understood", _HINTS.get(program, UNDERSTOOD))
+        raise NotUnderstood(f"{line!r} is not run", _HINTS.get(program))
 
 
 def _sysctl(line: str, words: list[str], effects: Effects) -> None:
@@ -80,7 +122,7 @@ def _sysctl(line: str, words: list[str], effects: Effects) -> None:
             raise NotUnderstood(
                 f"{pair!r} in {line!r} is not understood", "write sysctl -w KEY=VALUE"
             )
-        effects.settings[key.replace("/", ".")] = value
+        effects.settings[key] = value
 
 
 def _ip(line: str, words: list[str], effects: Effects) -> None:
@@ -98,6 +140,8 @@ def _ip(line: str, words: list[str], effects: Effects) -> None:
         return  # of containerlab's management network, which a lab does not have
     elif _means(thing, "link") and _means(verb, "set"):
         _set_link(line, rest, effects)
+    elif _means(thing, "link") and _means(verb, "add"):
+        _add_link(line, rest, effects)
     else:
         raise NotUnderstood(f"{line!r} is not understood", UNDERSTOOD)
 
@@ -126,23 +170,20 @@ def _add_address(line: str, words: list[str], version: int | None, effects: Effe
             raise NotUnderstood(f"{word!r} in {line!r} is not understood", UNDERSTOOD)
     if device is None or local is None:
         missing = "an address" if local is None else "dev INTERFACE"
-        raise NotUnderstood(f"{line!r} has no {missing}")
-    if device == "lo":
-        hint = "give the address to an interface of a link"
-        raise NotUnderstood(f"{line!r}: a topology has no addresses on lo", hint)
+        raise Mistake(f"{line!r} has no {missing}")
     if "/" not in local:
         local += "/128" if ":" in local else "/32"
     try:
         address = parse_with_length(local)
     except ValueError as error:
-        raise NotUnderstood(f"{error} (in {line!r})") from None
+        raise Mistake(f"{error} (in {line!r})") from None
     _check_version(line, address.version, version)
     effects.addresses.append((device, address))
 
 
 def _check_version(line: str, version: int, wanted: int | None) -> None:
     if wanted is not None and version != wanted:
-        raise NotUnderstood(f"{line!r} asks for IPv{wanted} and names an IPv{version} address")
+        raise Mistake(f"{line!r} asks for IPv{wanted} and names an IPv{version} address")
 
 
 def _add_route(
@@ -154,7 +195,7 @@ def _add_route(
     if words and words[0] == "to":
         words.pop(0)
     if not words:
-        raise NotUnderstood(f"{line!r} has no destination")
+        raise Mistake(f"{line!r} has no destination")
     to, options = words.pop(0), _route_options(line, words)
     via = options.get("via")
     if to == "default":
@@ -163,7 +204,7 @@ def _add_route(
     try:
         prefix = parse_prefix(to)
     except ValueError as error:
-        raise NotUnderstood(f"{error} (in {line!r})") from None
+        raise Mistake(f"{error} (in {line!r})") from None
     _check_version(line, prefix.version, version)
     metric, mtu = (int(options[key]) if key in options else None for key in ("metric", "mtu"))
     route = Route(to=prefix, via=via, dev=options.get("dev"), kind=kind, metric=metric, mtu=mtu)
@@ -185,7 +226,7 @@ def _route_options(line: str, words: list[str]) -> dict[str, str]:
             raise NotUnderstood(f"{word!r} in {line!r} is not understood", UNDERSTOOD)
         value = words.pop(0)
         if word in ("metric", "mtu") and not (value.isascii() and value.isdecimal()):
-            raise NotUnderstood(f"{value!r} in {line!r} is not a {word}")
+            raise Mistake(f"{value!r} in {line!r} is not a {word}")
         options[word] = value
     return options
 
@@ -208,11 +249,29 @@ def _set_link(line: str, words: list[str], effects: Effects) -> None:
         else:
             raise NotUnderstood(f"{word!r} in {line!r} is not understood", UNDERSTOOD)
     if device is None:
-        raise NotUnderstood(f"{line!r} names no interface")
+        raise Mistake(f"{line!r} names no interface")
     for key, value in changes:
         if key == "address":
             effects.macs[device] = value
         elif value.isascii() and value.isdecimal() and len(value) <= 9:
             effects.mtus[device] = int(value)
         else:
-            raise NotUnderstood(f"{value!r} in {line!r} is not an MTU")
+            raise Mistake(f"{value!r} in {line!r} is not an MTU")
+
+
+def _add_link(line: str, words: list[str], effects: Effects) -> None:
+    """A dummy interface is carried out; of any other kind only its name is remembered."""
+    if words and words[0] in ("name", "dev"):
+        words.pop(0)
+    if "name" in words[:-1]:
+        name = words[words.index("name") + 1]
+    elif words and words[0] not in ("link", "type"):
+        name = words[0]
+    else:
+        raise NotUnderstood(f"{line!r} is not understood", UNDERSTOOD)
+    if words[-2:] == ["type", "dummy"] and len(words) <= 4:
+        effects.dummies.append(name)
+        return
+    effects.made.add(name)
+    hint = "a topology has cables, LAN segments and dummy interfaces"
+    raise NotUnderstood(f"{line!r} makes an interface that a topology cannot have", hint)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from zlib import crc32
 
-from testbed.errors import Place, TestbedError
+from testbed.errors import Place, Problem, TestbedError
 from testbed.model.builder import relative
 from testbed.model.checks.suggest import did_you_mean
 from testbed.model.topology import Topology
@@ -46,15 +46,21 @@ def default_search() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folder.resolve() for folder in folders))
 
 
-def find_topology(name_or_path: str | Path, search: Sequence[Path] | None = None) -> Topology:
+def find_topology(
+    name_or_path: str | Path,
+    search: Sequence[Path] | None = None,
+    notice: Callable[[Problem], None] | None = None,
+) -> Topology:
     """The checked topology of that name in the search folders, or at that path.
+
+    ``notice`` is told what a file of another program's says and a topology cannot: it is left out.
 
     Raises:
         TestbedError: there is none (with the nearest name), or its Python file fails (with line).
         TopologyError: it is not valid, with every problem.
     """
     folders = default_search() if search is None else tuple(search)
-    return _load(_locate(str(name_or_path), folders))
+    return _load(_locate(str(name_or_path), folders), notice)
 
 
 def find_file(name_or_path: str | Path, search: Sequence[Path] | None = None) -> Path:
@@ -143,13 +149,13 @@ def _locate(wanted: str, folders: Sequence[Path]) -> Path:
     )
 
 
-def _load(path: Path) -> Topology:
+def _load(path: Path, notice: Callable[[Problem], None] | None = None) -> Topology:
     if path.suffix == ".py":
         return _load_python(path)
     # Only now: the YAML reader takes longer to import than most topologies take to load.
     from testbed.model.files import load_topology
 
-    return load_topology(path)
+    return load_topology(path, notice)
 
 
 def _load_python(path: Path) -> Topology:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-
-import yaml
 
 from testbed.errors import Problem, TestbedError
 from testbed.model import clab
+from testbed.model.clab import Notice
 from testbed.model.codec import to_dict, valid_topology
 from testbed.model.json_source import read_json
 from testbed.model.source import read_text
 from testbed.model.topology import Topology
-from testbed.model.tree import Entries, Tree, plain_scalar
+from testbed.model.tree import Entries, Tree
 from testbed.model.yaml_source import read_yaml
+from testbed.model.yaml_text import yaml_text
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIX = ".json"
-_LONG = 400  # no plain number is longer (see plain_scalar)
-_SHORT_LIST = 60  # columns up to which a list of texts stays on one line
 
 
-def load_topology(path: str | Path) -> Topology:
+def load_topology(path: str | Path, notice: Notice | None = None) -> Topology:
     """The checked topology in a ``.yaml``, ``.yml`` or ``.json`` file, or in a ``.clab.yml``.
 
-    A YAML file with nodes under ``topology`` is containerlab's, whatever it is called.
+    A YAML file with nodes under ``topology`` is containerlab's, whatever it is called.  What such
+    a file says and a topology cannot is left out; ``notice`` is told each such thing.
 
     Raises:
         TestbedError: there is no such file, or it is not text, or of another kind.
@@ -41,7 +41,7 @@ def load_topology(path: str | Path) -> Topology:
     text = read_text(file)
     tree, problems = parse_text(text, str(file), is_json=file.suffix == JSON_SUFFIX)
     if file.suffix != JSON_SUFFIX and _is_clab(file, tree):
-        return clab.import_tree(tree, problems, str(file))
+        return clab.import_tree(tree, problems, str(file), notice, os.environ)
     return valid_topology(tree, problems, str(file))
 
 
@@ -65,37 +65,4 @@ def dump_json(topology: Topology) -> str:
 
 def dump_yaml(topology: Topology) -> str:
     """The topology as YAML text (with its services' secrets: not for logs or reports)."""
-    text: str = yaml.dump(
-        to_dict(topology), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
-    return text
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, and quotes what *any* YAML reads as no text."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        """Equal parts are written twice rather than with anchors."""
-        del data
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None
-    if not all(character.isprintable() or character == "\n" for character in text):
-        style = '"'  # escapes what PyYAML would write as a line break and read as a blank
-    elif len(text) < _LONG and not isinstance(plain_scalar(text), str):
-        style = '"'  # a number or the like by YAML 1.2, whatever YAML 1.1 thinks
-    elif "\n" in text and not text[0].isspace():
-        style = "|"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _represent_list(dumper: yaml.SafeDumper, items: list[object]) -> yaml.SequenceNode:
-    texts = [item for item in items if isinstance(item, str) and "\n" not in item]
-    short = len(texts) == len(items) and sum(len(text) + 4 for text in texts) <= _SHORT_LIST
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=short)
-
-
-_Dumper.add_representer(str, _represent_text)
-_Dumper.add_representer(list, _represent_list)
+    return yaml_text(to_dict(topology))

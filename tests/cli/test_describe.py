@@ -39,7 +39,7 @@ def test_help_names_every_command(call: Call) -> None:
     assert shown.code == 0
     labs = ["list", "up", "down", "status", "fault", "test"]
     look = ["exec", "shell", "capture", "events", "logs"]
-    topologies = ["graph", "plan", "schema", "convert"]
+    topologies = ["graph", "plan", "schema", "convert", "export"]
     for name in [*labs, *look, *topologies, "doctor", "mape"]:
         assert f" {name} " in shown.out, name
 
@@ -140,6 +140,47 @@ def test_conversion_keeps_the_topology(call: Call, pair_file: Path, tmp_path: Pa
         copy = load_topology(tmp_path / name)
         assert dataclasses.replace(copy, source=None) == dataclasses.replace(expected, source=None)
     assert json.loads(call("convert", pair_file, "--to", "json").out)["name"] == "hosts"
+
+
+def test_an_export_with_its_files(call: Call, tmp_path: Path) -> None:
+    lab = Builder("two")
+    lab.host("a", files={"/etc/motd": "hello\n"}, services=[Service("web", ("nginx", "-g"))])
+    lab.host("b")
+    lab.link("cable", "a:eth0 192.0.2.1/24", "b:eth0 192.0.2.2/24")
+    original = lab.build()
+    source = tmp_path / "two.json"
+    source.write_text(dump_json(original))
+    done = call("export", source, "-o", tmp_path / "out.clab.yml", "--image", "example/box:1")
+    assert (done.code, done.out) == (0, "")
+    assert "NOT CARRIED OVER (1 thing):\n  nothing starts the service: it runs nginx\n" in done.err
+    assert "docker exec -d clab-two-a nginx -g" in done.err
+    assert (tmp_path / "out.clab.files" / "a" / "etc" / "motd").read_text() == "hello\n"
+    text = (tmp_path / "out.clab.yml").read_text()
+    assert "image: example/box:1" in text
+    assert f"# - nodes.a.services.web ({source}:" in text
+    assert "): nothing starts the service: it runs nginx\n" in text
+    bare = [dataclasses.replace(node, services=()) for node in original.nodes]
+    expected = dataclasses.replace(original, nodes=tuple(bare), source=None)
+    again = load_topology(tmp_path / "out.clab.yml")
+    assert dataclasses.replace(again, source=None) == expected
+    # Without a name there is no place for files, and that is said too.
+    shown = call("export", source)
+    assert shown.code == 0
+    assert "out.clab.files" not in shown.out
+    assert "give the exported file a name (-o FILE)" in shown.err
+
+
+def test_what_a_foreign_file_says_besides_is_told(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "x.clab.yml"
+    nodes = "".join(f"    n{i}: {{kind: linux, mgmt-ipv4: 172.20.20.{i}}}\n" for i in range(1, 7))
+    path.write_text(f"name: x\ntopology:\n  nodes:\n{nodes}")
+    for command in ("plan", "graph", "convert", "export"):
+        shown = call(command, path)
+        assert shown.code == 0
+        assert f"NOT CARRIED OVER of {path} (6 things):" in shown.err
+        assert "mgmt-ipv4: a lab has no management network" in shown.err
+        assert f"at {path}:4:23 (topology.nodes.n1.mgmt-ipv4)" in shown.err
+        assert "and at 3 more places" in shown.err
 
 
 def test_the_published_schema_accepts_what_convert_writes(call: Call, pair_file: Path) -> None:
