@@ -24,6 +24,8 @@ readonly data=${XDG_CACHE_HOME:-$HOME/.cache}/testbed/docker
 readonly socket=$run/docker.sock pid_file=$run/dockerd.pid place_file=$run/mount-namespace
 readonly log=$data/dockerd.log
 readonly cgroups=${TESTBED_DOCKER_CGROUP:-testbed-docker}
+# Folders that Docker and containerd make, wherever their state is told to be.
+readonly folders=(/run/docker /run/docker/plugins /run/containerd /run/containerd/s /run/runc /etc/docker)
 readonly patience=60 # seconds for the engine to answer, and to end
 
 # answers SOCKET: does a Docker engine answer there?
@@ -107,9 +109,8 @@ clear_up() {
     for pid in $(remaining); do kill -KILL "$pid" 2>/dev/null || true; done
     await "$patience" nothing_remains || fail "these processes of the engine do not end: $(remaining | paste -sd' ')"
     remove_cgroups
+    if [ -r "$run/new-folders" ]; then tac "$run/new-folders" | xargs -r rmdir 2>/dev/null || true; fi
     rm -rf --one-file-system "$run"
-    # Folders that Docker and containerd make here, wherever their state is told to be.
-    rmdir /run/containerd/s /run/containerd /run/docker/plugins /run/docker /run/runc 2>/dev/null || true
 }
 
 check_machine() {
@@ -147,7 +148,7 @@ lock() {
 }
 
 start() {
-    local pid
+    local pid folder
     check_machine
     lock
     pid=$(engine_pid)
@@ -157,6 +158,7 @@ start() {
     fi
     clear_up # after one that was killed outright
     (umask 022 && mkdir -p "$run")
+    for folder in "${folders[@]}"; do [ -e "$folder" ] || echo "$folder"; done >"$run/new-folders"
     : >"$log"
     setsid unshare --mount --propagation slave -- bash setup/docker-engine.sh become-engine \
         >>"$log" 2>&1 </dev/null 8>&- 9>&- &

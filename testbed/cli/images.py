@@ -135,9 +135,7 @@ def lock(base: Base = "debian:bookworm-slim", as_json: Json = False) -> None:
 
     project = project_folder()
     with connected() as client, Progress("images") as progress:
-        identifier = base_identifier(
-            client, base, anew=True, progress=lambda _, text: progress(text)
-        )
+        identifier = base_identifier(client, base, progress=lambda _, text: progress(text))
         progress("asking apt")
         pins = lock_packages(client, project, identifier)
     if as_json:

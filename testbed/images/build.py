@@ -52,6 +52,9 @@ IMAGE_LABEL = f"{REPOSITORY}.image"
 _NEWER = "-newer"
 """Ends the tag of an image in which newer packages stand in for pinned ones that have gone."""
 
+_STAGE = "python"
+"""The stage, and the tag, in which the Python environment of our own image is made."""
+
 _GONE = "gone from the archive: "
 _EXIT_GONE = 75  # images/install-packages
 _SAID_AT_END = 20
@@ -89,6 +92,7 @@ def build_images(
     anew: bool = False,
     jobs: int = 2,
     progress: Progress = lambda _name, _text: None,
+    repository: str = REPOSITORY,
 ) -> Generator[Built]:
     """Build these images, all if none is named; each is given as soon as it is there.
 
@@ -101,6 +105,7 @@ def build_images(
         anew: build also what is there, on a base that is fetched or made anew.
         jobs: how many at once.
         progress: told what is being done.
+        repository: the first part of their names.
 
     Raises:
         ImageError: there is no such image, or one cannot be built.
@@ -108,7 +113,7 @@ def build_images(
     """
     order = chosen(project, names)
     with _one_at_a_time(progress):
-        workshop = _Workshop(client, project, newer, anew, progress)
+        workshop = _Workshop(client, project, repository, newer, anew, progress)
         try:
             first = workshop.build(
                 BASE, base_identifier(client, base, anew=anew, progress=progress)
@@ -116,7 +121,7 @@ def build_images(
             yield first
             rest = [name for name in order if name != BASE]
             rest.sort(key=lambda name: name != OWN)  # the one that takes longest, first
-            yield from workshop.build_many(rest, f"{REPOSITORY}/{BASE}:latest", jobs)
+            yield from workshop.build_many(rest, f"{repository}/{BASE}:latest", jobs)
         finally:
             workshop.clear_up()
 
@@ -168,9 +173,15 @@ class _Workshop:
     """One run of builds in one engine."""
 
     def __init__(
-        self, client: DockerClient, project: Path, newer: bool, anew: bool, progress: Progress
+        self,
+        client: DockerClient,
+        project: Path,
+        repository: str,
+        newer: bool,
+        anew: bool,
+        progress: Progress,
     ) -> None:
-        self._client, self._project = client, project
+        self._client, self._project, self._repository = client, project, repository
         self._newer, self._anew = newer, anew
         self._progress = progress
         self._broken_off = Event()
@@ -207,11 +218,14 @@ class _Workshop:
                     self._project, self._architecture, lambda text: self._progress(name, text)
                 )
                 files = {**files, **wheels}
+                # Kept under a tag, or it would be cleared up and made anew after every change.
+                stage, _ = self._run(name, key, context_archive(files), base, stage=_STAGE)
+                self._client.images.get(stage).tag(f"{self._repository}/{name}", _STAGE)
             identifier, replaced = self._run(name, key, context_archive(files), base)
             tag = key + (_NEWER if replaced else "")
         image = found or self._client.images.get(identifier)
-        image.tag(f"{REPOSITORY}/{name}", tag)
-        image.tag(f"{REPOSITORY}/{name}", "latest")
+        image.tag(f"{self._repository}/{name}", tag)
+        image.tag(f"{self._repository}/{name}", "latest")
         self._drop_older(name, tag)
         return Built(
             name=name,
@@ -229,13 +243,15 @@ class _Workshop:
 
         for tag in (key, key + _NEWER) if self._newer else (key,):
             try:
-                return tag, self._client.images.get(f"{REPOSITORY}/{name}:{tag}")
+                return tag, self._client.images.get(f"{self._repository}/{name}:{tag}")
             except ImageNotFound:
                 continue
         return key, None
 
-    def _run(self, name: str, key: str, context: bytes, base: str) -> tuple[str, tuple[str, ...]]:
-        """Have the engine build it: its identifier, and the pins that were replaced."""
+    def _run(
+        self, name: str, key: str, context: bytes, base: str, stage: str | None = None
+    ) -> tuple[str, tuple[str, ...]]:
+        """Have the engine build it, or a stage of it: its identifier, and the pins replaced."""
         self._progress(name, "building")
         said: list[str] = []
         identifier = ""
@@ -253,6 +269,7 @@ class _Workshop:
                     "%Y-%m-%dT%H:%M:%SZ", time.gmtime()
                 ),
             },
+            target=stage,
             network_mode="host",
             nocache=self._anew,
             rm=True,
@@ -282,7 +299,7 @@ class _Workshop:
         for image in self._client.images.list(filters={"label": f"{IMAGE_LABEL}={name}"}):
             for tag in image.tags:
                 ours, _, word = tag.rpartition(":")
-                if ours == f"{REPOSITORY}/{name}" and word not in (current, "latest"):
+                if ours == f"{self._repository}/{name}" and word not in (current, "latest", _STAGE):
                     try:
                         self._client.images.remove(tag)
                     except APIError:
