@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -78,7 +78,7 @@ class DockerPlace:
         self._image, self._python = str(made["image"]), made["python"]
         self._path = str(made["path"])
         self._life: socket.socket | None = None
-        self.health_check = tuple(str(word) for word in made["health_check"])
+        self.health_check = _as_arguments([str(word) for word in made["health_check"]])
         self.package_parent = str(made["package_parent"])
 
     @property
@@ -213,6 +213,17 @@ class DockerPlace:
         if report:
             raise KernelError(report, where=f"node {self.node}")
         return None
+
+
+def _as_arguments(test: Sequence[str]) -> tuple[str, ...]:
+    """An image's ``HEALTHCHECK`` as an argument vector."""
+    match test:
+        case ["CMD", *words]:
+            return tuple(words)
+        case ["CMD-SHELL", *words]:
+            return ("/bin/sh", "-c", *words)
+        case _:
+            return ()
 
 
 def _joined(path: str, other: str) -> str:

@@ -48,6 +48,7 @@ class NetnsPlace:
         self._view: int | None = None
         self.python = sys.executable
         self.package_parent = PACKAGE_PARENT  # our own components run from wherever we do
+        self.health_check: tuple[str, ...] = ()
 
     def lay(self, files: Mapping[str, str], private: Collection[str]) -> str | None:
         """Make the node's file view (a mount namespace) with these files in it."""

@@ -75,6 +75,11 @@ class NodePlace(Protocol):
         """The folder there that holds our package, for ``PYTHONPATH``."""
         ...
 
+    @property
+    def health_check(self) -> tuple[str, ...]:
+        """The command by which the node's image says whether all is well; empty: there is none."""
+        ...
+
     def lay(self, files: Mapping[str, str], private: Collection[str]) -> str | None:
         """Give the node its own files, before the first program runs there.
 

@@ -12,8 +12,9 @@ NOTIFY = "notify"
 LOG = "log"
 FILE = "file"
 COMMAND = "command"
+HEALTHY = "healthy"
 STARTED = "started"
-READY_KINDS = (LISTEN_TCP, LISTEN_UDP, NOTIFY, LOG, FILE, COMMAND, STARTED)
+READY_KINDS = (LISTEN_TCP, LISTEN_UDP, NOTIFY, LOG, FILE, COMMAND, HEALTHY, STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Ready:
     ``kind`` and ``value``: ``tcp``/``udp`` a port listened on by the service's node; ``notify`` a
     ``READY=1`` message on ``$NOTIFY_SOCKET`` (sd_notify(3)); ``log`` a regular expression in its
     output; ``file`` a path that exists in the node; ``command`` a shell command that exits 0;
-    ``started`` as soon as the program was executed.  ``timeout`` in seconds.
+    ``healthy`` the health check of the image that its node is made from; ``started`` as soon as
+    the program was executed.  ``timeout`` in seconds.
     """
 
     kind: str = STARTED

@@ -97,8 +97,16 @@ class Condition:
                 return await self._run(("test", "-e", ready.value)) == 0
             case model.COMMAND:
                 return await self._run(("sh", "-c", ready.value)) == 0
+            case model.HEALTHY:
+                return await self._run(self._health_check()) == 0
             case _:
                 raise ServiceError(f"unknown readiness condition {ready.kind!r}")
+
+    def _health_check(self) -> tuple[str, ...]:
+        check = self._nodes[self._node].place.health_check
+        if not check:
+            raise ServiceError("it waits for a health check, and what its node is made of has none")
+        return check
 
     async def wait(self, still_runs: Callable[[], bool]) -> float:
         """Wait until it holds; returns the seconds it took.

@@ -15,6 +15,7 @@ from testbed.model.checks.suggest import did_you_mean
 from testbed.model.service import (
     COMMAND,
     FILE,
+    HEALTHY,
     LISTEN_TCP,
     LISTEN_UDP,
     LOG,
@@ -95,7 +96,7 @@ def _check_ready(ready: Ready, name: str, path: str, place: Place | None) -> Ite
         yield Problem("unknown-readiness", what, path, place, hint)
         return
     fault: tuple[str, str] | None = None
-    if ready.kind in (STARTED, NOTIFY):
+    if ready.kind in (STARTED, NOTIFY, HEALTHY):
         if ready.value:
             fault = ("unused-value", f"readiness {ready.kind!r} of {name} takes no value")
     elif not ready.value.strip():

@@ -10,9 +10,10 @@ from docker import DockerClient
 
 from testbed.backends.docker_keeper.container import CAPABILITIES
 from testbed.errors import LabError
+from testbed.events import ServiceReady
 from testbed.lab import Lab
 from testbed.model import Builder, Topology
-from testbed.model.service import Service
+from testbed.model.service import Ready, Service
 from tests.backends.docker.conftest import pair, things_of
 from tests.lab.conftest import unique
 from tests.waiting import wait_until
@@ -187,3 +188,20 @@ def test_the_lab_itself_is_where_it_was(lab: Lab) -> None:
     """Making containers leaves the lab's first process in its own network."""
     names = lab.run("carol", ["ls", "/sys/class/net"]).stdout.split()
     assert names == ["eth0", "lo"]
+
+
+def test_a_service_is_ready_when_the_images_health_check_says_so(up: Up, plain: str) -> None:
+    script = "mkdir -p /run && sleep 0.3 && echo now && touch /run/healthy && exec sleep 60"
+    service = Service("one", ("sh", "-c", script), ready=Ready("healthy"))
+    lab = up(pair(plain, services=[service]))
+    (ready,) = [e.event for e in lab.events() if isinstance(e.event, ServiceReady)]
+    assert (ready.condition, (lab.run_folder / "logs" / "alice-one.log").read_text()) == (
+        "healthy",
+        "now\n",
+    )
+
+
+def test_an_image_without_a_health_check_cannot_be_waited_for(up: Up, with_python: str) -> None:
+    service = Service("one", ("sleep", "60"), ready=Ready("healthy"))
+    with pytest.raises(LabError, match="waits for a health check"):
+        up(pair(with_python, services=[service]))
