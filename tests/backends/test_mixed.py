@@ -1,4 +1,4 @@
-"""One lab of nodes from every backend: namespaces, Mininet's hosts and containers on the same links."""
+"""One lab of nodes from every backend: namespaces, hosts of Mininet, containers, on one wire."""
 
 from __future__ import annotations
 
