@@ -12,7 +12,6 @@ at once.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -32,8 +31,9 @@ from testbed.lab_command import CommandResult, RunningCommand, run_command, star
 from testbed.lab_events import EVENTS_FILE, EventFeed, EventLog, read_events
 from testbed.lab_schedule import RunningSchedule, begin_schedule, fault_message
 from testbed.lab_talk import Conversation, Progress, await_up, name_for
+from testbed.model import record
 from testbed.model.fault import Fault
-from testbed.model.files import dump_json, load_topology
+from testbed.model.files import load_topology
 from testbed.model.impairment import Impairment
 from testbed.model.schedule import Entry
 from testbed.model.topology import NETNS, Topology
@@ -103,7 +103,8 @@ class Lab:
             raise
         if not attached:
             channel.close()
-        return cls(chosen, topology, folder, channel if attached else None)
+        built = record.as_built(folder, topology)
+        return cls(chosen, built, folder, channel if attached else None)
 
     @classmethod
     def connect(cls, name: str) -> Lab:
@@ -115,7 +116,7 @@ class Lab:
         with Conversation(name) as talk:
             status = talk.ask({"do": "status"})["status"]
         folder = Path(status["run_folder"])
-        lab = cls(name, load_topology(folder / "topology.json"), folder, None)
+        lab = cls(name, load_topology(folder / record.FILE), folder, None)
         ups = (record for record in lab.events() if isinstance(record.event, LabUp))
         lab.clock = LabClock(next(ups).time_ns)
         return lab
@@ -350,21 +351,10 @@ def _await_end(supervisor: int, name: str) -> None:
         raise LabError(f"lab {name!r} said it would end but did not in {_LONGEST_END:g} s")
 
 
-def _without_secrets(text: str, topology: Topology) -> str:
-    """The topology as the run folder may keep it."""
-    for node in topology.nodes:
-        for service in node.services:
-            for secret in service.secrets:
-                for form in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
-                    text = text.replace(form[1:-1], "[secret]")
-    return text
-
-
 def _prepare(folder: Path, topology: Topology) -> None:
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        text = _without_secrets(dump_json(topology), topology)
-        (folder / "topology.json").write_text(text, encoding="utf-8")
+        (folder / record.FILE).write_text(record.record_text(topology), encoding="utf-8")
         (folder / EVENTS_FILE).touch()
     except OSError as error:
         raise LabError(

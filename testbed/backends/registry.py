@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from testbed.backends.mininet_adoption import Adopted
 from testbed.backends.netns import NetnsBackend
-from testbed.backends.place import MININET_CONSOLE, Backend, Console
+from testbed.backends.place import MININET_CONSOLE, Backend, Console, NodePlace
 from testbed.backends.surroundings import Surroundings
 from testbed.kernel.channel import Channel
 from testbed.model.topology import DOCKER, MININET
@@ -79,3 +80,13 @@ def consoles_of(backends: Mapping[str, Backend]) -> dict[str, Console]:
         assert isinstance(mininet, MininetBackend)
         consoles[MININET_CONSOLE] = mininet.open_prompt
     return consoles
+
+
+def adopted_by(backends: Mapping[str, Backend]) -> tuple[Adopted, Mapping[str, NodePlace]]:
+    """What Mininet built from somebody's own topology, and all of its nodes."""
+    from testbed.backends.mininet import MininetBackend
+
+    mininet = backends[MININET]
+    assert isinstance(mininet, MininetBackend)
+    assert mininet.adopted is not None
+    return mininet.adopted, mininet.places

@@ -59,6 +59,7 @@ from testbed.model.topology import (
     Interface,
     InterfaceAddress,
     Link,
+    MininetSource,
     Node,
     Route,
     Topology,
@@ -344,6 +345,18 @@ FAULT = Record(
 )
 
 
+MININET_SOURCE = Record(
+    "A Topo class of Mininet's that Mininet itself builds.",
+    {
+        "file": Field(TEXT, "the Python file with the class, an absolute path", required=True),
+        "topo": Field(TEXT, "the class, and arguments behind commas: MyTopo,3", required=True),
+        "options": Field(ListOf(TEXT), "words of mn: --switch, --link, --controller...", ()),
+    },
+    lambda values, _: MininetSource(**values),
+    _taking("file", "topo", "options"),
+)
+
+
 def _build_topology(values: dict[str, Any], place: Place | None) -> Topology:
     values.pop("$schema", None)
     for key in ("nodes", "links"):
@@ -358,6 +371,7 @@ TOPOLOGY = Record(
         "name": Field(TEXT, "name of the lab", "", required=True),
         "title": Field(TEXT, "one line for people", ""),
         "seed": Field(Whole(), "what chance in the lab starts from", 0),
+        "mininet": Field(MININET_SOURCE, "what builds nodes and links instead of the engine"),
         "nodes": Field(MapOf(NODE), "the nodes by name", (), required=True),
         "links": Field(MapOf(LINK), "the links by name", ()),
         "groups": Field(MapOf(ListOf(TEXT)), "boxes of the drawing: title, and node names", ()),
@@ -369,6 +383,7 @@ TOPOLOGY = Record(
         "name": topology.name,
         "title": topology.title,
         "seed": topology.seed,
+        "mininet": topology.mininet,
         "nodes": _by_name(topology.nodes),
         "links": _by_name(topology.links),
         "groups": topology.groups,

@@ -116,9 +116,28 @@ class Link:
     place: Place | None = field(default=None, compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MininetSource:
+    """A class of Mininet's ``Topo`` that somebody wrote, and what Mininet is to be told besides.
+
+    ``file`` is the absolute path of the Python file; ``topo`` names the class in it (or an entry of
+    its ``topos``) as ``mn --topo`` does, with arguments behind commas; ``options`` are words of
+    ``mn``: ``--switch``, ``--host``, ``--link``, ``--controller``, ``--mac``, ``--arp``,
+    ``--ipbase``.
+    """
+
+    file: str
+    topo: str
+    options: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Topology:
-    """A whole lab.  ``groups`` are boxes of the drawing: ``(title, node names)``."""
+    """A whole lab.  ``groups`` are boxes of the drawing: ``(title, node names)``.
+
+    With ``mininet`` it is Mininet that builds nodes and links, from somebody's own class; they are
+    here as that class says, and in a lab that is up as they were built.
+    """
 
     name: str
     title: str = ""
@@ -127,6 +146,7 @@ class Topology:
     groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     faults: tuple[Fault, ...] = ()
     seed: int = 0
+    mininet: MininetSource | None = None
     source: str | None = field(default=None, compare=False, repr=False)
 
     def node(self, name: str) -> Node:

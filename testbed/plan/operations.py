@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from testbed.model.impairment import Impairment
 from testbed.model.service import Service
-from testbed.model.topology import InterfaceAddress, Prefix
+from testbed.model.topology import InterfaceAddress, MininetSource, Prefix
 
 FABRIC = "@fabric"
 
@@ -219,10 +219,16 @@ class Plan:
     topology: str
     operations: tuple[Operation, ...]
     needs: tuple[tuple[str, str], ...]
+    mininet: MininetSource | None = None
+    """What Mininet builds nodes and links from; then no operation does."""
+    seed: int = 0
 
     def text(self) -> str:
         """The plan as ``testbed plan`` prints it."""
         lines = [f"# plan of {self.topology}"]
+        if self.mininet is not None:
+            words = " ".join((f"{self.mininet.file}:{self.mininet.topo}", *self.mininet.options))
+            lines.append(f"# Mininet builds nodes and links: {words}")
         lines += [f"# needs {feature}: {place}" for feature, place in self.needs]
         lines += [operation.text() for operation in self.operations]
         return "\n".join(lines) + "\n"

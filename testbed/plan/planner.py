@@ -10,7 +10,7 @@ from testbed.errors import TestbedError
 from testbed.model.impairment import Impairment
 from testbed.model.service import Service
 from testbed.model.switching import SWITCH_BRIDGE, all_services, is_open_vswitch
-from testbed.model.topology import NETNS, ROUTER, SWITCH, Interface, Link, Node, Topology
+from testbed.model.topology import MININET, NETNS, ROUTER, SWITCH, Interface, Link, Node, Topology
 from testbed.plan.operations import (
     FABRIC,
     AddAddress,
@@ -85,6 +85,8 @@ def make_plan(topology: Topology, backend: str = NETNS) -> Plan:
         topology: what is to be built.
         backend: what makes the nodes that ask for no backend of their own.
     """
+    if topology.mininet is not None:
+        return _plan_around_mininet(topology)
     numbers = _Numbers()
     services = _services_by_node(topology)
     operations: list[Operation] = [
@@ -97,6 +99,14 @@ def make_plan(topology: Topology, backend: str = NETNS) -> Plan:
     operations += _contents(topology)
     operations += _services(topology)
     return Plan(topology.name, tuple(operations), tuple(_needs(topology)))
+
+
+def _plan_around_mininet(topology: Topology) -> Plan:
+    """What is left to do where Mininet builds the network: firewalls and services."""
+    nodes = [MakeNode(node.name, node.role, (), MININET) for node in topology.nodes]
+    operations = (*nodes, *_contents(topology), *_services(topology))
+    needs = tuple((name, place) for name, place in _needs(topology) if name != "tbf")
+    return Plan(topology.name, operations, needs, topology.mininet, topology.seed)
 
 
 def _services_by_node(topology: Topology) -> dict[str, list[Service]]:

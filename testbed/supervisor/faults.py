@@ -28,6 +28,10 @@ class Faults:
         self._plan, self._nodes = plan, nodes
         self._services, self._journal = services, journal
 
+    def use(self, plan: Plan) -> None:
+        """Undo faults from another plan from now on."""
+        self._plan = plan
+
     async def apply(self, fault: Fault, due_ns: int | None = None) -> None:
         """Apply one fault; ``due_ns`` is when a schedule wanted it.
 

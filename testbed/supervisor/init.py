@@ -8,23 +8,30 @@ import signal
 import socket
 import time
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from testbed.backends.children import Children
-from testbed.backends.registry import backends_of, consoles_of, make_backend
+from testbed.backends.mininet_adoption import Adopted
+from testbed.backends.place import NodePlace
+from testbed.backends.registry import adopted_by, backends_of, consoles_of, make_backend
 from testbed.backends.surroundings import Surroundings
 from testbed.errors import LabError, TestbedError
 from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
 from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.kernel.faces import error_to_json, report_failure
+from testbed.model.mininet import with_contents_of
+from testbed.model.record import FILE, record_text
+from testbed.model.topology import MININET
 from testbed.plan.operations import StartService
 from testbed.supervisor.captures import Captures
 from testbed.supervisor.commands import Commands
 from testbed.supervisor.construct import construct
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
-from testbed.supervisor.nodes import Nodes
+from testbed.supervisor.nodes import LabNode, Nodes
 from testbed.supervisor.requests import LabParts, Requests
 from testbed.supervisor.scheduler import Appointment, Scheduler
 from testbed.supervisor.services import Services
@@ -164,6 +171,8 @@ class LabInit:
         started = [op for op in plan.operations if isinstance(op, StartService)]
         rest = (op for op in plan.operations if not isinstance(op, StartService))
         await construct(rest, self.nodes, self.backends, self._progress)
+        if plan.mininet is not None:
+            self._adopt(*adopted_by(self.backends))
         if self._limits:
             self.journal.say(Note(f"running as an ordinary user: {self._limits}"))
         if started:
@@ -174,6 +183,22 @@ class LabInit:
         self.journal.say(
             LabUp(topology.name, len(topology.nodes), len(topology.links), self._seconds())
         )
+
+    def _adopt(self, built: Adopted, places: Mapping[str, NodePlace]) -> None:
+        """Go on with what Mininet built instead of what it was expected to build."""
+        topology = with_contents_of(built.topology, self._spec.topology)
+        known = {node.name for node in self.nodes}
+        for node in topology.nodes:
+            if node.name not in known:
+                self.nodes.add(LabNode(node.name, node.role, MININET, places[node.name]))
+        plan = self._spec.plan
+        plan = replace(plan, operations=(*plan.operations, *built.steps))
+        self.faults.use(plan)
+        self._spec = replace(self._spec, topology=topology, plan=plan)
+        record = self._spec.run_folder / FILE
+        record.write_text(record_text(topology), encoding="utf-8")
+        for text in built.trouble:
+            self.journal.say(Note(text))
 
     def _progress(self, text: str) -> None:
         self._boot.send({"progress": text})

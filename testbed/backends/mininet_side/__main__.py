@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-import sys
 
-from testbed.errors import MissingFeatureError
+from testbed.backends.mininet_side import no_mininet
 from testbed.kernel.channel import Channel
 from testbed.kernel.faces import error_to_json
 
@@ -17,12 +16,7 @@ def main() -> None:
         from testbed.backends.mininet_side.serving import Serving
     except ImportError as error:
         channel.receive()
-        missing = MissingFeatureError(
-            f"Mininet cannot be loaded: {error}",
-            where=sys.executable,
-            hint="apt-get install --no-install-recommends mininet",
-        )
-        channel.send({"error": error_to_json(missing)})
+        channel.send({"error": error_to_json(no_mininet(error))})
         return
     Serving(channel).run()
 

@@ -65,8 +65,6 @@ def explained(doing: str) -> Iterator[None]:
     complaints.lines.clear()
     try:
         yield
-    except LabError:
-        raise
     except SystemExit as error:
         said = " ".join(complaints.lines[-4:]) or str(error.code or "it did not say why")
         raise LabError(f"Mininet gave up {doing}: {said}") from error

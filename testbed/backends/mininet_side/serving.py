@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any
 
-from testbed.backends.mininet_side import network
+from testbed.backends.mininet_side import building, network
 from testbed.backends.mininet_side.prompt import open_prompt
 from testbed.backends.mininet_side.quiet import explained, settle_in
 from testbed.errors import LabError, TestbedError
@@ -67,6 +67,11 @@ class Serving:
                 with explained("making the nodes"):
                     self._net = network.build(message["nodes"], message["links"])
                 return {"pids": network.pids(self._net)}
+            case "build":
+                self._net = building.build(
+                    message["file"], message["topo"], message["options"], message["seed"]
+                )
+                return building.words_of(self._net)
             case "prompt":
                 return {"pid": self._open_prompt(message, descriptors)}
             case other:

@@ -21,6 +21,7 @@ from testbed.kernel.faces import report_failure
 from testbed.lab import Lab
 from testbed.lab_talk import Progress, await_up, name_for
 from testbed.model.codec import to_dict
+from testbed.model.record import as_built
 from testbed.model.topology import NETNS, Topology
 from testbed.runs import new_run_folder
 from testbed.supervisor import channel as channels
@@ -60,7 +61,8 @@ def up_in_guest(
         raise
     if not attached:
         channel.close()
-    return Lab(chosen, topology, folder, channel if attached else None)
+    built = as_built(folder, topology)
+    return Lab(chosen, built, folder, channel if attached else None)
 
 
 def _start(spec: KeeperSpec) -> Channel:

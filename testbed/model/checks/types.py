@@ -13,7 +13,7 @@ from testbed.errors import Place, Problem
 from testbed.model.fault import Fault
 from testbed.model.impairment import Impairment
 from testbed.model.service import Ready, Service
-from testbed.model.topology import Interface, Link, Node, Route, Topology
+from testbed.model.topology import Interface, Link, MininetSource, Node, Route, Topology
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -30,6 +30,7 @@ _WORDS: dict[Any, str] = {
     Service: "a Service",
     Interface: "an Interface",
     Link: "a Link",
+    MininetSource: "a MininetSource",
     Node: "a Node",
     Route: "a Route",
 }

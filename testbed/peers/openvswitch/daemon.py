@@ -51,26 +51,39 @@ def run(datapath: str, bridge: str, ports: Sequence[str], emitter: Emitter) -> N
             hint='modprobe openvswitch, --kernel guest, or "ovs-user" as the kind of the switch',
         )
     chosen = USER if datapath == USER or trouble is not None else KERNEL
+    with _asked_to_end() as asked, running(with_kernel=chosen == KERNEL) as daemons:
+        _do("ovs-vsctl", f"--timeout={_PATIENCE_S}", *configuration(chosen, bridge, ports))
+        _check(bridge, ports)
+        why = "" if trouble is None else f" (no datapath in the kernel: {trouble})"
+        emitter.emit(Note(f"Open vSwitch {version()}, {chosen} datapath{why}"))
+        notify("READY=1")
+        _stay(asked, *daemons)
+
+
+@contextmanager
+def running(*, with_kernel: bool) -> Iterator[tuple[subprocess.Popen[bytes], ...]]:
+    """The database and the daemon, empty, where Open vSwitch's own programs look for them.
+
+    Args:
+        with_kernel: the kernel's datapath is going to be used.
+
+    Raises:
+        OpenVSwitchError: they cannot be started.
+    """
     HOME.mkdir(parents=True, exist_ok=True)
     database = HOME / "conf.db"
     database.unlink(missing_ok=True)
     _do("ovsdb-tool", "create", str(database), SCHEMA)
     remote = HOME / "db.sock"
     remote.unlink(missing_ok=True)
-    with (
-        _asked_to_end() as asked,
-        _daemon("ovsdb-server", str(database), f"--remote=punix:{remote}", "--pidfile") as server,
-    ):
+    words = ("ovsdb-server", str(database), f"--remote=punix:{remote}", "--pidfile")
+    with _daemon(*words) as server:
         _await(remote.exists, server, "ovsdb-server does not listen")
         _do("ovs-vsctl", "--no-wait", "init")
-        time.sleep(max(0.0, _NO_CPU_BEFORE_S - time.monotonic()))
+        if with_kernel:
+            time.sleep(max(0.0, _NO_CPU_BEFORE_S - time.monotonic()))
         with _daemon("ovs-vswitchd", f"unix:{remote}", "--pidfile") as switch:
-            _do("ovs-vsctl", f"--timeout={_PATIENCE_S}", *configuration(chosen, bridge, ports))
-            _check(bridge, ports)
-            why = "" if trouble is None else f" (no datapath in the kernel: {trouble})"
-            emitter.emit(Note(f"Open vSwitch {version()}, {chosen} datapath{why}"))
-            notify("READY=1")
-            _stay(asked, server, switch)
+            yield server, switch
 
 
 def why_no_kernel_datapath() -> str | None:
