@@ -13,6 +13,8 @@ class Kind(StrEnum):
     """The machine's settings and this user's rights."""
     KERNEL = "kernel"
     """The running kernel: built in, as a module, or not at all."""
+    BACKEND = "backend"
+    """What nodes can be made of: Mininet, a Docker engine."""
     PROGRAM = "program"
     """A program, from a Debian package."""
 

@@ -10,6 +10,7 @@ from testbed.doctor.clocks import VIRTUAL_TIME
 from testbed.guest.availability import no_guest_here
 from testbed.guest.errors import GuestKernelError
 from testbed.guest.kernel_build import find_kernel
+from testbed.model.topology import DOCKER
 
 BUILT = "built"
 NOT_BUILT = "not built"
@@ -62,7 +63,9 @@ def in_guest(capability: Capability) -> bool:
 
     That the built kernel really has every feature is for its own tests to find out.
     """
-    if capability.kind is Kind.PROGRAM or capability.name in _OF_THE_HOST:
+    if capability.name == DOCKER:
+        return False  # an engine's containers run under the host's kernel
+    if capability.kind in (Kind.PROGRAM, Kind.BACKEND) or capability.name in _OF_THE_HOST:
         return capability.present
     return True
 
@@ -72,7 +75,7 @@ def compare(capabilities: Iterable[Capability], guest: GuestState) -> tuple[Kern
     return tuple(
         KernelRow(one.name, one.present, in_guest(one), _auto(one, guest))
         for one in capabilities
-        if one.kind is not Kind.PROGRAM and one.name not in _OF_THE_HOST
+        if one.kind in (Kind.MACHINE, Kind.KERNEL) and one.name not in _OF_THE_HOST
     )
 
 

@@ -17,6 +17,7 @@ _STYLE = {State.YES: "green", State.LIMITED: "yellow", State.NO: "red"}
 _HEADINGS = {
     Kind.MACHINE: "This machine, for this user",
     Kind.KERNEL: "Kernel",
+    Kind.BACKEND: "Backends (--backend)",
     Kind.PROGRAM: "Programs",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from testbed.doctor import rights
+from testbed.doctor.backends import find_backends
 from testbed.doctor.capability import Capability, Fact, Kind, State
 from testbed.doctor.clocks import find_clocks
 from testbed.doctor.effects import Effect, Remedy, Scenario, by_name, effects_on, remedies
@@ -31,6 +32,7 @@ class Probes:
     rights: Callable[[], rights.Results] = rights.try_out
     kernel: Callable[[], tuple[Capability, ...]] = find_features
     clocks: Callable[[], tuple[Capability, ...]] = find_clocks
+    backends: Callable[[], tuple[Capability, ...]] = find_backends
     programs: Callable[[], tuple[Capability, ...]] = find_programs
     guest: Callable[[], GuestState] = find_guest
 
@@ -125,6 +127,7 @@ def examine(scenarios: Iterable[Scenario] = (), *, probes: Probes | None = None)
             *rights.judge(machine, sources.rights()),
             *sources.kernel(),
             *sources.clocks(),
+            *sources.backends(),
             *sources.programs(),
             *find_others(need for _, needs in scenarios for need in needs),
         )

@@ -34,6 +34,7 @@ KERNEL = (
     _capability("tun", Kind.KERNEL),
     _capability("netem", Kind.KERNEL, State.NO, "modprobe sch_netem"),
 )
+BACKENDS = (_capability("docker", Kind.BACKEND, State.NO, "make images"),)
 PROGRAMS = (
     _capability("curl", Kind.PROGRAM),
     _capability("dig", Kind.PROGRAM, State.NO, INSTALL + "bind9-dnsutils"),
@@ -60,6 +61,7 @@ def _examine(
         rights=lambda: ALL_WELL if rights is None else rights,
         kernel=lambda: KERNEL,
         clocks=lambda: (),
+        backends=lambda: BACKENDS,
         programs=lambda: PROGRAMS,
         guest=lambda: guest,
     )
