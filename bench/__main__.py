@@ -20,6 +20,7 @@ from typing import Any
 
 from bench import (
     arithmetic,
+    backends,
     cores,
     first_answer,
     guest_kernel,
@@ -68,6 +69,7 @@ BENCHMARKS = {
     "arithmetic": Benchmark("MAP-E arithmetic", arithmetic.run, root=False),
     "kernel": Benchmark(guest_kernel.TITLE, guest_kernel.run, root=False),
     "virtual": Benchmark("Hours of virtual time", virtual_time.measure, root=False),
+    "backends": Benchmark(backends.TITLE, backends.run, root=True, asked=True),
     "icount": Benchmark(icount.TITLE, icount.measure, root=True, asked=True),
 }
 

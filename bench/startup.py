@@ -6,18 +6,16 @@ the machine.  Imports are not counted for anybody.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.contender import Report
-from bench.figures import Ratio, Sample, digits, ratio
+from bench.figures import Ratio, digits, ratio
+from bench.rounds import Results, measure, run_contender
 from bench.section import Section, Target, ratio_json, sample_json, times, with_spread
-from bench.settle import Quiet
-from testbed.errors import TestbedError
 
 SIZES = (10, 50, 200)
 BIG = 1000
@@ -42,28 +40,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class ContenderError(TestbedError):
-    """A contender did not do what it is measured at."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """All rounds of one contender at one size; seconds."""
-
-    up: Sample
-    down: Sample
-    processes: int
-
-
-Results = dict[tuple[str, int], Measured]
-
-
 def run(rounds: int) -> Section:
     """Measure; a contender that fails, or whose network carries no ping, is told as such."""
     missing = why_no_mininet()
     contenders = (FLOOR, OURS) if missing else (FLOOR, OURS, MININET)
     pairs = [(contender, size) for size in SIZES for contender in contenders]
-    results, trouble = _measure([*pairs, (OURS, BIG)], rounds)
+    results, trouble = measure(
+        _one_run, [*pairs, (OURS, BIG)], rounds, runs_in_a_round={_SMALL: _SMALL_RUNS}
+    )
     skipped = [f"{MININET}: {missing}"] if missing else []
     section = judge(results, [*skipped, *trouble])
     return replace(section, data=section.data | {"error": trouble}) if trouble else section
@@ -129,53 +113,9 @@ def _times(value: Ratio) -> str:
     return f"{digits(value.value)} times"
 
 
-def _measure(pairs: Sequence[tuple[str, int]], rounds: int) -> tuple[Results, list[str]]:
-    """The results of those that never failed, and what went wrong with the others."""
-    reports: dict[tuple[str, int], list[Report]] = {pair: [] for pair in pairs}
-    trouble: list[str] = []
-    with Quiet() as quiet:
-        for number in range(rounds):
-            print(f"  round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-            small = [pair for pair in reports if pair[1] == _SMALL]
-            order = small * (_SMALL_RUNS - 1) + list(reports)
-            # Every other round backwards: nobody always comes behind the same neighbour.
-            for pair in order[:: -1 if number % 2 else 1]:
-                if pair not in reports:
-                    continue  # it has failed in this round
-                quiet.wait()
-                try:
-                    reports[pair].append(_one_run(*pair))
-                except ContenderError as error:
-                    trouble.append(str(error))
-                    del reports[pair]
-    results = {
-        pair: Measured(
-            up=Sample.of([report.up for report in found]),
-            down=Sample.of([report.down for report in found]),
-            processes=max(report.processes for report in found),
-        )
-        for pair, found in reports.items()
-    }
-    return results, trouble
-
-
 def _one_run(contender: str, size: int) -> Report:
     command = (*COMMANDS[contender], str(size))
-    where = f"{contender} with {size} routers"
-    try:
-        result = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=_LONGEST_RUN
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ContenderError(f"not done in {_LONGEST_RUN:g} s", where=where) from error
-    if result.returncode != 0:
-        raise ContenderError(
-            f"ended with {result.returncode}: {result.stderr[-2000:]}", where=where
-        )
-    report = Report(**json.loads(result.stdout.splitlines()[-1]))
-    if not report.works:
-        raise ContenderError("came up, but a ping across it was not answered", where=where)
-    return report
+    return run_contender(command, f"{contender} with {size} routers", _LONGEST_RUN)
 
 
 def why_no_mininet() -> str | None:

@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from bench import arithmetic, cores, first_answer, guest_kernel, planes, startup
+from bench import arithmetic, cores, first_answer, guest_kernel, planes, rounds, startup
 from bench.__main__ import main
 from bench.contender import Report
 from bench.figures import Sample
 from bench.plane_labs import DIRECT, MAPE, NFT, PLAIN
 from bench.planes import Turn, Turns
+from bench.rounds import Measured, Results
 from bench.section import Section, Target, markdown, section_json
-from bench.startup import BIG, FLOOR, MININET, OURS, SIZES, Measured, Results
+from bench.startup import BIG, FLOOR, MININET, OURS, SIZES
 from testbed.errors import LabError
 from testbed.guest.kernel_cache import Manifest
 
@@ -84,11 +85,11 @@ def test_a_run_that_fails_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> No
     def one_run(contender: str, size: int) -> Report:
         runs.append((contender, size))
         if (contender, size) == (OURS, BIG):
-            raise startup.ContenderError("no ping", where="the big one")
+            raise rounds.ContenderError("no ping", where="the big one")
         return Report(up=0.01, down=0.01, works=True, processes=0)
 
     monkeypatch.setattr(startup, "_one_run", one_run)
-    monkeypatch.setattr(startup, "Quiet", _NoQuiet)
+    monkeypatch.setattr(rounds, "Quiet", _NoQuiet)
     monkeypatch.setattr(startup, "why_no_mininet", lambda: None)
     section = startup.run(3)
     assert runs.count((OURS, BIG)) == 1
