@@ -121,7 +121,7 @@ def test_remedies_are_for_the_scenarios_given() -> None:
     actions = [remedy.action for remedy in _examine(SCENARIOS).remedies()]
     assert actions == [INSTALL + "bind9-dnsutils iputils-ping", "modprobe sch_netem"]
     assert _examine((("runs", ("curl",)),)).remedies() == ()
-    assert len(_examine().remedies()) == 2
+    assert len(_examine().remedies()) == 3
 
 
 def test_json_is_plain_data_and_says_it_all() -> None:
@@ -181,8 +181,13 @@ def test_red_is_for_what_a_scenario_lacks() -> None:
         return {name: code for code, name in found}
 
     red, dim = "31", "2"
-    assert styles((("delay", ("netem",)),)) == {"netem": red, "dig": dim, "nginx": dim}
-    assert styles(()) == {"netem": red, "dig": red, "nginx": red}
+    assert styles((("delay", ("netem",)),)) == {
+        "netem": red,
+        "docker": dim,
+        "dig": dim,
+        "nginx": dim,
+    }
+    assert styles(()) == {"netem": red, "docker": red, "dig": red, "nginx": red}
 
 
 def test_a_machine_where_all_is_well_says_so() -> None:
