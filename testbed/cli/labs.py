@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testbed.cli import clocks, completion, talk
-from testbed.cli.arguments import LABS, Backend, Json, Topology
+from testbed.cli.arguments import LABS, Backend, Json
 from testbed.cli.arguments import backend as known_backend
 from testbed.cli.left_out import topology_of
 from testbed.cli.output import (
@@ -55,7 +55,16 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    topology: Topology,
+    topology: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A topology's name (see testbed list), or a file: topology.py, .yaml, .json, "
+            ".clab.yml.",
+            autocompletion=completion.topologies,
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", help="Name of the lab.  [default: the topology's]"),
@@ -93,6 +102,25 @@ def up(
         typer.Option("--start", help='When virtual time begins, e.g. "2017-07-16 09:56:52".'),
     ] = None,
     backend: Backend = "netns",
+    mininet_topo: Annotated[
+        str | None,
+        typer.Option(
+            "--mininet-topo",
+            metavar="FILE.py:CLASS",
+            help="Instead of a topology: somebody's Mininet Topo class (with arguments behind "
+            "commas), or an entry of the file's topos. Mininet builds it.",
+            show_default=False,
+        ),
+    ] = None,
+    mininet_args: Annotated[
+        str,
+        typer.Option(
+            "--mininet-args",
+            metavar="WORDS",
+            help='What mn would be told besides: "--switch ovsbr --link tc,bw=10 --mac".',
+            show_default=False,
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Bring a topology up.
@@ -106,7 +134,7 @@ def up(
             param_hint="--name",
         )
     known_backend(backend)
-    model = topology_of(topology)
+    model = _model(topology, mininet_topo, mininet_args, seed)
     machine = None
     if (kernel, clock, seed, start) != ("host", "auto", None, None):
         machine = _machine(model, kernel, clock, seed, start)
@@ -117,7 +145,7 @@ def up(
             if as_json:
                 say_json(state)
             else:
-                say(_welcome(model, state, foreground=foreground))
+                say(_welcome(lab.topology, state, foreground=foreground))
             if state["limits"]:
                 tell(f"note: as an ordinary user: {state['limits']}")
             if foreground:
@@ -128,6 +156,31 @@ def up(
             tell(f"taking {lab.name} down")
             lab.down()
             tell(f"{lab.name} is down; its record: {lab.run_folder}")
+
+
+def _model(
+    topology: str | None, mininet_topo: str | None, mininet_args: str, seed: int | None
+) -> Model:
+    """What is to be brought up."""
+    if (topology is None) == (mininet_topo is None):
+        raise typer.BadParameter(
+            "name a topology, or a Mininet class by --mininet-topo", param_hint="NAME|FILE"
+        )
+    if mininet_topo is None:
+        if mininet_args:
+            raise typer.BadParameter("it goes with --mininet-topo", param_hint="--mininet-args")
+        assert topology is not None
+        return topology_of(topology)
+    import shlex
+    from dataclasses import replace
+
+    from testbed.mininet import mininet_topology
+
+    try:
+        words = shlex.split(mininet_args)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--mininet-args") from None
+    return replace(mininet_topology(mininet_topo, options=words), seed=seed or 0)
 
 
 def _machine(
@@ -254,11 +307,16 @@ def _welcome(model: Model, state: dict[str, Any], *, foreground: bool) -> str:
         ("look", f"testbed status {lab}"),
         ("capture", f"testbed capture {lab} {(ends or ['NODE:INTERFACE'])[0]}"),
         ("events", f"testbed events {lab} --follow"),
+        *((("mininet>", f"testbed mininet {lab}"),) if _has_mininet(state) else ()),
         *((("time", f"testbed clock {lab} --by 1h"),) if clocks.is_virtual(state) else ()),
         ("end", "Ctrl-C" if foreground else f"testbed down {lab}"),
         ("record", state["run_folder"]),
     ]
     return "\n".join([head, facts(advice)])
+
+
+def _has_mininet(state: dict[str, Any]) -> bool:
+    return any(node.get("backend") == "mininet" for node in state["nodes"])
 
 
 def _stay(lab: Lab) -> None:

@@ -152,7 +152,7 @@ def ends(run_folder: str | Path) -> list[End]:
                 head, *addresses = end.split()
                 node, _, interface = head.partition(":")
             else:
-                node, interface = end["node"], end["name"]
+                node, interface = end["node"], end["interface"]
                 addresses = end.get("addresses", [])
             found.append(End(node, interface, name, tuple(addresses)))
     return found
