@@ -20,7 +20,7 @@ def read_bind(text: str, folder: Path) -> Bound:
     """``source:target[:mode]`` as ``(path in the node, content)``; a folder gives all files in it.
 
     Args:
-        text: the bind; a relative source is relative to ``folder``.
+        text: the bind; its source is relative to ``folder``.
         folder: where the containerlab file is.
 
     Raises:
@@ -29,7 +29,9 @@ def read_bind(text: str, folder: Path) -> Bound:
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[0]:
         raise Unbindable("it is not of the form source:target or source:target:mode")
-    source, target = folder / Path(parts[0]).expanduser(), parts[1]
+    if parts[0].startswith(("/", "~")):  # a person's keys, say, which no record should have
+        raise Unbindable("it is a file of a machine, not of the lab; copy it beside the lab's file")
+    source, target = folder / parts[0], parts[1]
     if "__clabDir__" in parts[0] or "__clabNodeDir__" in parts[0]:
         raise Unbindable("it is a file that containerlab itself makes")
     if not target.startswith("/") or posixpath.normpath(target) in ("/", "//"):

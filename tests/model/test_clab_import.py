@@ -55,7 +55,7 @@ topology:
   nodes:
     r1:
       group: routers
-      binds: ["r1:/etc/frr", "motd:/etc/motd:ro", "nothing:/etc/nothing", "r1/daemons:/proc/x"]
+      binds: ["r1:/etc/frr", "motd:/etc/motd:ro", "none:/etc/none", "motd:/proc/x", "~/.ssh/id:/k"]
       mgmt-ipv4: 172.30.0.7
     pc_1:
       group: hosts
@@ -84,8 +84,9 @@ topology:
     assert lab.ends("r1.eth1-pc-1.eth1") == ["r1:eth1", "pc-1:eth1"]
     for line in (
         "3 mgmt: mgmt: a lab has no management network",
-        "11 nodes.r1.binds: the bind nothing:/etc/nothing: there is no file",
-        "11 nodes.r1.binds: the bind r1/daemons:/proc/x: /proc/x belongs to the kernel",
+        "11 nodes.r1.binds: the bind none:/etc/none: there is no file",
+        "11 nodes.r1.binds: the bind motd:/proc/x: /proc/x belongs to the kernel",
+        "11 nodes.r1.binds: the bind ~/.ssh/id:/k: it is a file of a machine, not of the lab",
         "12 topology.nodes.r1.mgmt-ipv4",
         "13 nodes.pc_1: the name 'pc_1': it is 'pc-1' here",
         "15 topology.nodes.pc_1.startup-delay",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testbed.errors import Problem
+from testbed.errors import Problem, TestbedError
+from testbed.model import clab_words
 from testbed.model.clab_export import Exported, export_clab
 from testbed.model.files import load_topology
 from testbed.model.topology import BRIDGE, SWITCH, SWITCHES, Interface, Link, Node, Topology
@@ -173,6 +177,36 @@ def test_text_that_looks_like_somebody_elses_stays_text(
         ),
     )
     check(nasty)
+
+
+_JUNK: list[Any] = [
+    *(None, 0, -1, 3.5, True, "", "x", "$", "a:b", "br0|x", [], {}, [[]], {"a": None}, [None]),
+    *({"node": "x"}, "host:x", "container:x", "bridge", "\0", {"testbed.role": "router"}),
+    *({"testbed.segment": "x"}, {"testbed.name": "-"}, {"testbed.seed": "x"}),
+    *(["ip link add d type dummy"], ["ip addr add 192.0.2.1/24 dev lo"], ["sh -c 'a"]),
+]
+
+
+def _places(data: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container with every key or position in it."""
+    items = data.items() if isinstance(data, dict) else enumerate(data)
+    for key, value in list(items):
+        yield data, key
+        if isinstance(value, dict | list):
+            yield from _places(value)
+
+
+@settings(LABS, max_examples=60)
+@given(topologies(max_nodes=3), st.data())
+def test_a_spoilt_file_is_a_lab_or_one_clear_error(topology: Topology, data: st.DataObject) -> None:
+    text = export_clab(topology, folder=FILES).text
+    spoilt = yaml.safe_load(clab_words.expanded(text, {}))
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = list(_places(spoilt))
+        container, key = places[data.draw(st.integers(0, len(places) - 1))]
+        container[key] = deepcopy(data.draw(st.sampled_from(_JUNK)))
+    with contextlib.suppress(TestbedError):
+        imported(Exported(yaml.safe_dump(spoilt, sort_keys=False), (), ()))
 
 
 def test_names_that_containerlab_keeps_for_itself() -> None:
