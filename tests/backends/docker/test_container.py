@@ -205,3 +205,27 @@ def test_an_image_without_a_health_check_cannot_be_waited_for(up: Up, with_pytho
     service = Service("one", ("sleep", "60"), ready=Ready("healthy"))
     with pytest.raises(LabError, match="waits for a health check"):
         up(pair(with_python, services=[service]))
+
+
+def test_a_file_with_a_secret_is_its_owners_alone(up: Up, plain: str) -> None:
+    build = Builder("secret")
+    service = Service("one", ("sleep", "60"), secrets=("hush-hush",))
+    build.host(
+        "alice",
+        backend="docker",
+        image=plain,
+        files={"/etc/secret": "hush-hush\n", "/etc/plain": "loud\n"},
+        services=[service],
+    )
+    lab = up(build.build())
+    modes = lab.run("alice", ["stat", "-c", "%a", "/etc/secret", "/etc/plain", "/etc/hosts"])
+    assert modes.stdout.split() == ["600", "644", "644"]
+    assert lab.get("alice", "/etc/secret") == "hush-hush\n"
+
+
+def test_a_file_that_cannot_be_laid_is_told_of(up: Up, plain: str) -> None:
+    build = Builder("unlaid")
+    build.host("alice", backend="docker", image=plain, files={"/etc/hosts/below": "x"})
+    lab = up(build.build())
+    with pytest.raises(LabError, match="cannot lay a file at /etc/hosts/below: File exists"):
+        lab.run("alice", ["true"])
