@@ -92,8 +92,8 @@ def plan(topology: Topology, backend: Backend = "netns", as_json: Json = False) 
     """
     from testbed.plan import make_plan
 
-    model = topology_of(topology)
-    made = make_plan(model, known_backend(backend))
+    model = topology_of(topology, known_backend(backend))
+    made = make_plan(model, backend)
     secrets = [
         secret for node in model.nodes for service in node.services for secret in service.secrets
     ]

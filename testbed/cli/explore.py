@@ -115,7 +115,7 @@ def _begin(name: str, select: str, jobs: int | None) -> tuple[Search, Tries, Pat
     from testbed.replay.job import prepare
     from testbed.runs import new_run_folder
 
-    topology, file = topology_of(name), find_file(name)
+    topology, file = topology_of(name, "netns"), find_file(name)
     ranges = ranges_of(topology, file)
     folder_or_name = str(file.parent) if Path(name).exists() else name
     words = ["test", "--kernel", "host", "--part", folder_or_name]

@@ -134,7 +134,7 @@ def up(
             param_hint="--name",
         )
     known_backend(backend)
-    model = _model(topology, mininet_topo, mininet_args, seed)
+    model = _model(topology, mininet_topo, mininet_args, seed, backend)
     machine = None
     if (kernel, clock, seed, start) != ("host", "auto", None, None):
         machine = _machine(model, kernel, clock, seed, start)
@@ -159,7 +159,11 @@ def up(
 
 
 def _model(
-    topology: str | None, mininet_topo: str | None, mininet_args: str, seed: int | None
+    topology: str | None,
+    mininet_topo: str | None,
+    mininet_args: str,
+    seed: int | None,
+    backend: str,
 ) -> Model:
     """What is to be brought up."""
     if (topology is None) == (mininet_topo is None):
@@ -170,7 +174,7 @@ def _model(
         if mininet_args:
             raise typer.BadParameter("it goes with --mininet-topo", param_hint="--mininet-args")
         assert topology is not None
-        return topology_of(topology)
+        return topology_of(topology, backend)
     import shlex
     from dataclasses import replace
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 _SHOWN_PLACES = 3
 
 
-def topology_of(name_or_path: str) -> Topology:
+def topology_of(name_or_path: str, backend: str | None = None) -> Topology:
     """The topology of that name or file; what could not be carried over is said on stderr.
+
+    ``backend`` is what will make its nodes, if they are to be made: only some use images.
 
     Raises:
         TestbedError: there is none, or it cannot be read, or it is not valid.
@@ -24,6 +26,8 @@ def topology_of(name_or_path: str) -> Topology:
 
     left: list[Problem] = []
     topology = find_topology(name_or_path, notice=left.append)
+    if backend in (None, "docker"):
+        left = [item for item in left if item.code != "clab-image"]
     say_left_out(left, f"of {name_or_path} ")
     return topology
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from testbed.errors import Place
+from testbed.model.clab_raw import remark
 from testbed.model.clab_sections import SectionReader
 from testbed.model.clab_words import LINK, NOTE, SPECIAL_NODES
 from testbed.model.shapes import ListOf, MapOf, Reader, Text, Unreadable, Whole
@@ -140,7 +141,7 @@ class CableReader:
             self.reader.see(f"links.{name}.ends[{position}]", end.place)
         if mtu is not None:
             self.reader.see(f"links.{name}.mtu", mtu.value.place)
-        note = labels.get(NOTE, "") if LINK in labels else _remark(labels)
+        note = labels.get(NOTE, "") if LINK in labels else remark(labels)
         return Cable(name, ours, size, tree.place, outside, note, labels)
 
     def _node(self, end: Interface) -> str | None:
@@ -209,8 +210,3 @@ class CableReader:
                     ends[position], addresses=(*ends[position].addresses, address)
                 )
         return result
-
-
-def _remark(labels: dict[str, str]) -> str:
-    """What somebody else's labels say, as a note for the drawing."""
-    return "; ".join(f"{key}={value}" for key, value in labels.items())

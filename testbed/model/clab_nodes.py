@@ -4,66 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from testbed.errors import Place
 from testbed.model import clab_words as words
 from testbed.model.clab_binds import Unbindable, read_bind
 from testbed.model.clab_exec import Effects, Mistake, NotUnderstood, apply, commands_in
-from testbed.model.clab_sections import Said, Section, SectionReader
-from testbed.model.topology import HOST, OVS, ROLES, ROUTER, SWITCH, Node, Route
+from testbed.model.clab_raw import Interfaces, Raw, inside, interface_of, remark, role_of
+from testbed.model.clab_sections import Section, SectionReader
+from testbed.model.topology import SWITCH, Node, Route
 from testbed.model.tree import Entries, Entry, Items, Leaf, Tree
 
 _LINUX = "linux"
 _BRIDGES = ("bridge", "ovs-bridge")
 _OUTSIDE_KINDS = ("host", "ext-container")
 _MANAGEMENT_INTERFACE = "eth0"
-_FORWARDING_4 = (words.FORWARD_4, "net.ipv4.conf.all.forwarding")
-
-
-class Interfaces(Protocol):
-    """What a node needs to know of the links."""
-
-    def names(self, node: str) -> list[str]:
-        """The interfaces of the node, those with nothing behind them too."""
-
-    def cables(self, node: str) -> int:
-        """How many of them lead to another node."""
-
-
-@dataclass(slots=True)
-class Raw:
-    """A node as the file has it."""
-
-    key: str
-    name: str  # ours
-    place: Place | None
-    kind: str | None
-    layers: tuple[Section, ...]  # from the least to the most specific
-    group: str | None
-    labels: dict[str, str]
-    network: Said | None
-    effects: Effects = field(default_factory=Effects)
-    role: str | None = None
-    is_lab_node: bool = True
-
-    @property
-    def own(self) -> Section:
-        """The node's own section."""
-        return self.layers[-1]
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether we have written it: then its labels say what else it is."""
-        return words.ROLE in self.labels
-
-    @property
-    def parent(self) -> str | None:
-        """The node whose network namespace it shares."""
-        mode = self.network.text if self.network else ""
-        return mode.removeprefix("container:") if mode.startswith("container:") else None
+_IMAGE = "clab-image"  # an image is left out by the backends that use none
 
 
 class NodeReader:
@@ -277,9 +234,9 @@ class NodeReader:
                 what = f"nft -f {name}: no such file is bound"
                 self.sections.leave_out(what, f"{path}.exec", raw.place)
         loaded = [content for content in rulesets if content is not None]
-        role, settings = self._role(raw, links)
-        for key in [key for key in settings if _interface_of(key) in strange]:
-            what = f"{key}: the node has no interface {_interface_of(key)!r}"
+        role, settings = role_of(raw, links)
+        for key in [key for key in settings if interface_of(key) in strange]:
+            what = f"{key}: the node has no interface {interface_of(key)!r}"
             self.sections.leave_out(what, f"{path}.sysctls.{key}", raw.place)
             del settings[key]
         return Node(
@@ -289,10 +246,10 @@ class NodeReader:
             sysctls=tuple(settings.items()),
             files=tuple(files.items()),
             firewall="".join(loaded) if loaded else None,
-            switch=_inside(raw),
+            switch=inside(raw),
             backend=raw.labels.get(words.BACKEND) if raw.is_ours else None,
             image=self._image(raw, role, path),
-            note=raw.labels.get(words.NOTE, "") if raw.is_ours else _remark(raw.labels),
+            note=raw.labels.get(words.NOTE, "") if raw.is_ours else remark(raw.labels),
             place=raw.place,
         )
 
@@ -324,59 +281,8 @@ class NodeReader:
             self.sections.leave_out(what, f"{path}.image", image.place)
             return None
         what = f"image: {image.text} is used by --backend docker; else programs are this machine's"
-        self.sections.leave_out(what, f"{path}.image", image.place)
+        self.sections.leave_out(what, f"{path}.image", image.place, code=_IMAGE)
         return image.text
-
-    def _role(self, raw: Raw, links: Interfaces) -> tuple[str, dict[str, str]]:
-        """A machine that forwards is a router; one family only stays one family only."""
-        late = raw.effects.settings
-        if raw.is_ours and (role := raw.labels[words.ROLE]) in ROLES:
-            forward = "1" if role == ROUTER else "0"
-            of_role = dict.fromkeys((words.FORWARD_4, words.FORWARD_6), forward)
-            own = _without(raw.own.settings, {} if role == SWITCH else of_role)
-            shared: dict[str, str] = {}
-            for layer in raw.layers[:-1]:
-                shared |= _without(layer.settings, words.COMMON_SETTINGS)
-            return role, {**shared, **own, **late}
-        settings: dict[str, str] = {}
-        for layer in raw.layers:
-            settings |= layer.settings
-        settings |= late
-        if raw.role == SWITCH:
-            return SWITCH, settings
-        by_name = {key.replace("/", "."): value for key, value in settings.items()}
-        told = [by_name[key] for key in _FORWARDING_4 if key in by_name]
-        four = "1" in told if told else links.cables(raw.name) > 1
-        six = by_name.get(words.FORWARD_6) == "1"
-        if not (four or six):
-            return HOST, settings
-        forwarding = dict.fromkeys((*_FORWARDING_4, words.FORWARD_6), "1")
-        rest = _without(settings, forwarding)
-        if not four:
-            rest.setdefault(words.FORWARD_4, "0")
-        if not six:
-            rest.setdefault(words.FORWARD_6, "0")
-        return ROUTER, rest
-
-
-def _inside(raw: Raw) -> str | None:
-    if raw.is_ours:
-        return raw.labels.get(words.INSIDE)
-    return OVS if raw.kind == "ovs-bridge" and raw.role == SWITCH else None
-
-
-def _without(settings: dict[str, str], common: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in settings.items() if common.get(key) != value}
-
-
-def _interface_of(setting: str) -> str | None:
-    parts = setting.split("/" if "/" in setting else ".")
-    return parts[3] if len(parts) > 4 and parts[2] in ("conf", "neigh") else None
-
-
-def _remark(labels: dict[str, str]) -> str:
-    """What somebody else's labels say, as a note for the drawing."""
-    return "; ".join(f"{key}={value}" for key, value in labels.items())
 
 
 def _linked(entries: Entries) -> Iterator[str]:

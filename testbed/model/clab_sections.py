@@ -68,10 +68,15 @@ class SectionReader:
         self._sections: dict[str, Section] = {}
 
     def leave_out(
-        self, what: str, path: str, place: Place | None = None, hint: str | None = None
+        self,
+        what: str,
+        path: str,
+        place: Place | None = None,
+        hint: str | None = None,
+        code: str = CODE,
     ) -> None:
         """Remember something that is not in the lab."""
-        self.left.append(Problem(CODE, what, path, place, hint))
+        self.left.append(Problem(code, what, path, place, hint))
 
     def read(self, entry: Entry, path: str) -> Section:
         """The section, empty where it cannot be read (which was reported)."""

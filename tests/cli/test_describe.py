@@ -183,6 +183,16 @@ def test_what_a_foreign_file_says_besides_is_told(call: Call, tmp_path: Path) ->
         assert "and at 3 more places" in shown.err
 
 
+def test_an_image_is_told_of_where_it_is_not_used(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "x.clab.yml"
+    path.write_text("name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: example/box}\n")
+    assert "image: example/box is used by --backend docker" in call("plan", path).err
+    for words in (("plan", path, "--backend", "docker"), ("convert", path), ("export", path)):
+        shown = call(*words)
+        assert (shown.code, shown.err) == (0, "")
+    assert "image: example/box" in shown.out
+
+
 def test_the_published_schema_accepts_what_convert_writes(call: Call, pair_file: Path) -> None:
     schema = json.loads(call("schema").out)
     jsonschema.Draft202012Validator.check_schema(schema)
