@@ -29,11 +29,16 @@ _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A network that Mininet built.  ``steps`` are what restores its parts after a fault."""
+    """A network that Mininet built.
+
+    ``steps`` are what restores its parts after a fault; ``wires`` the ends of cables that are
+    switched on at both ends; ``notes`` what its users should know.
+    """
 
     topology: Topology
     steps: tuple[Operation, ...]
-    trouble: tuple[str, ...]
+    wires: tuple[Port, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,20 @@ def adopt(
     except ValueError as error:
         raise LabError(str(error), where=source.file) from error
     own = {node["name"] for node in words["nodes"] if node["own"]}
-    trouble = [
+    notes = [
         f"{link}: a patch inside Open vSwitch, where nothing can be captured, cut or impaired"
         for link in words["inner"]
     ]
-    return Adopted(topology, tuple(_steps(topology, kernels, own)), tuple(trouble))
+    steps = tuple(_steps(topology, kernels, own))
+    wires = [
+        end
+        for step in steps
+        if isinstance(step, MakeCable)
+        for ends in [(step.left, step.right)]
+        if all(kernels[one.node].links[one.name].up for one in ends)
+        for end in ends
+    ]
+    return Adopted(topology, steps, tuple(wires), (*words["notes"], *notes))
 
 
 def _look(network: int, home: int) -> _Kernel:

@@ -28,7 +28,7 @@ from testbed.model.topology import MININET
 from testbed.plan.operations import StartService
 from testbed.supervisor.captures import Captures
 from testbed.supervisor.commands import Commands
-from testbed.supervisor.construct import construct
+from testbed.supervisor.construct import construct, settle
 from testbed.supervisor.faults import Faults
 from testbed.supervisor.journal import Journal
 from testbed.supervisor.nodes import LabNode, Nodes
@@ -191,13 +191,15 @@ class LabInit:
         for node in topology.nodes:
             if node.name not in known:
                 self.nodes.add(LabNode(node.name, node.role, MININET, places[node.name]))
+            self.nodes[node.name].role = node.role
+        settle(built.wires, self.nodes)
         plan = self._spec.plan
         plan = replace(plan, operations=(*plan.operations, *built.steps))
         self.faults.use(plan)
         self._spec = replace(self._spec, topology=topology, plan=plan)
         record = self._spec.run_folder / FILE
         record.write_text(record_text(topology), encoding="utf-8")
-        for text in built.trouble:
+        for text in built.notes:
             self.journal.say(Note(text))
 
     def _progress(self, text: str) -> None:

@@ -13,14 +13,17 @@ from typing import Any
 
 from mininet.link import OVSIntf, TCIntf
 from mininet.net import Mininet
-from mininet.node import OVSSwitch
+from mininet.node import OVSSwitch, RemoteController
 from mininet.util import quietRun
 
 from testbed.backends.mininet_side.custom import Custom, load, own_code
+from testbed.backends.mininet_side.quiet import complaints
 from testbed.errors import KernelUnsupportedError, LabError
 from testbed.peers.openvswitch import daemon as openvswitch
 
 _CONTROLLER_PATIENCE_S = 15
+notes: list[str] = []
+"""What users of the lab should know of how it was built."""
 
 
 def build(file: str, topo: str, options: list[str], seed: int) -> Mininet:
@@ -55,11 +58,17 @@ def _build(custom: Custom) -> Mininet:
     for controller in net.controllers:
         _check_controller(controller)
     _check_ports(net)
+    # What Mininet itself makes light of; tc only warns of bursts and quanta in great numbers.
+    notes.extend(
+        f"Mininet: {line.strip('* ')}" for line in complaints.lines if "Warning:" not in line
+    )
     if net.controllers and not net.waitConnected(timeout=_CONTROLLER_PATIENCE_S):
         waiting = ", ".join(switch.name for switch in net.switches if not switch.connected())
         raise LabError(
             f"after {_CONTROLLER_PATIENCE_S} s these switches have no controller: {waiting}",
-            hint="what the controller printed is in /tmp of the lab: mininet> sh cat /tmp/c0.log",
+            hint="a controller must run inside the lab, whose network nothing outside can reach"
+            if any(isinstance(one, RemoteController) for one in net.controllers)
+            else "; ".join(f"{one.name}: {_last_words(one)}" for one in net.controllers),
         )
     return net
 
@@ -96,7 +105,13 @@ def _adapt_open_vswitch(*, has_controller: bool) -> None:
 
     def setup(cls: Any) -> None:
         if "daemons" not in state:
-            state["trouble"] = openvswitch.why_no_kernel_datapath()
+            state["trouble"] = trouble = openvswitch.why_no_kernel_datapath()
+            why = (
+                "kernel datapath"
+                if trouble is None
+                else f"user datapath (no datapath in the kernel: {trouble})"
+            )
+            notes.append(f"Open vSwitch {openvswitch.version()}, {why}")
             context = openvswitch.running(with_kernel=state["trouble"] is None)
             state["daemons"] = (context, context.__enter__())  # they end with the lab
         original_setup(cls)
@@ -123,15 +138,19 @@ def _adapt_open_vswitch(*, has_controller: bool) -> None:
 def _check_controller(controller: Any) -> None:
     """See that a controller that Mininet started is there: it looks at neither end nor output."""
     command = str(getattr(controller, "command", "")).split()
-    if type(controller).__name__ == "RemoteController" or not command:
+    if isinstance(controller, RemoteController) or not command:
         return
     jobs = controller.cmd("jobs -r").strip()
     if not jobs:
-        said = controller.cmd(f"tail -n 3 /tmp/{controller.name}.log").strip().replace("\r\n", " ")
         raise LabError(
-            f"the controller {command[0]!r} ended at once: {said or 'it said nothing'}",
+            f"the controller {command[0]!r} ended at once: {_last_words(controller)}",
             where=controller.name,
         )
+
+
+def _last_words(controller: Any) -> str:
+    said = controller.cmd(f"tail -n 3 /tmp/{controller.name}.log")
+    return " ".join(said.split()) or "it said nothing"
 
 
 def _check_ports(net: Mininet) -> None:
@@ -178,7 +197,7 @@ def words_of(net: Mininet) -> dict[str, Any]:
                 ]
             }
         )
-    return {"nodes": nodes, "links": links, "inner": inner}
+    return {"nodes": nodes, "links": links, "inner": inner, "notes": notes}
 
 
 def _tc(intf: Any) -> dict[str, Any]:
