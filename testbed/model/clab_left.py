@@ -24,6 +24,9 @@ def left_out(
     ``names`` are containerlab's names of the nodes; ``has_folder`` says that files can be written
     beside the export.
     """
+    if (source := topology.mininet) is not None:
+        what = f"containerlab builds what {source.topo} says, without what Mininet adds to it"
+        yield Problem(CODE, what, "mininet", Place(source.file))
     if topology.groups and not groups_kept(topology):
         what = "a node of containerlab is in one group, and groups stand in the order of the nodes"
         yield Problem(CODE, what, "groups", Place(topology.source) if topology.source else None)

@@ -18,7 +18,17 @@ from testbed.errors import Problem, TestbedError
 from testbed.model import clab_words
 from testbed.model.clab_export import Exported, export_clab
 from testbed.model.files import load_topology
-from testbed.model.topology import BRIDGE, SWITCH, SWITCHES, Interface, Link, Node, Topology
+from testbed.model.topology import (
+    BRIDGE,
+    MININET,
+    SWITCH,
+    SWITCHES,
+    Interface,
+    Link,
+    MininetSource,
+    Node,
+    Topology,
+)
 from tests.model.rich import RICH
 from tests.model.strategies import topologies
 
@@ -91,6 +101,7 @@ def parts(topology: Topology) -> dict[str, Any]:
     for number, fault in enumerate(topology.faults):
         found[f"faults[{number}]"] = fault
     found["groups"] = topology.groups or None
+    found["mininet"] = topology.mininet
     found[""] = (topology.name, topology.title, topology.seed)
     found["order"] = (
         [node.name for node in topology.nodes],
@@ -213,6 +224,18 @@ def test_names_that_containerlab_keeps_for_itself() -> None:
     assert RICH.node("host")
     check(RICH)
     assert "host-node:" in export_clab(RICH).text
+
+
+def test_what_mininet_would_build() -> None:
+    ends = (Interface("h1", "h1-eth0"), Interface("s1", "s1-eth1"))
+    check(
+        Topology(
+            "theirs",
+            nodes=(Node("h1", backend=MININET), Node("s1", SWITCH, backend=MININET)),
+            links=(Link("cable", ends),),
+            mininet=MininetSource("/somebody/topo.py", "MyTopo"),
+        )
+    )
 
 
 def test_what_a_switch_is_inside() -> None:
