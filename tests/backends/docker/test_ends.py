@@ -88,16 +88,22 @@ _WHO = ("supervisor", "keeper", "owner")
 
 @pytest.mark.parametrize(
     "killed",
-    [chosen for count in (1, 2, 3) for chosen in itertools.combinations(_WHO, count)],
+    [
+        *(chosen for count in (1, 2, 3) for chosen in itertools.combinations(_WHO, count)),
+        ("guard", *_WHO),  # nobody is left but the containers' own first processes
+    ],
     ids="+".join,
 )
 def test_kill_9_of_any_of_its_processes_leaves_nothing(
     owner: Owner, killed: tuple[str, ...], client: DockerClient
 ) -> None:
     supervisor = owner.supervisor()
+    keeper = _keeper(client, owner.lab)
+    (guard,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
     pids = {
         "supervisor": supervisor,
-        "keeper": _keeper(client, owner.lab),
+        "keeper": keeper,
+        "guard": int(guard),
         "owner": owner.process.pid,
     }
     agents = _agents(client, owner.lab)
@@ -107,7 +113,7 @@ def test_kill_9_of_any_of_its_processes_leaves_nothing(
         os.kill(pids[who], signal.SIGKILL)
     wait_until(lambda: things_of(client, owner.lab) == [], "the containers to go", 30)
     owner.end()
-    for pid in (*agents, pids["supervisor"], pids["keeper"]):
+    for pid in (*agents, *pids.values()):
         wait_until(lambda pid=pid: not exists(pid), "the processes to go")  # type: ignore[misc]
 
 
