@@ -28,6 +28,9 @@ _STARTED = "tmp/EOS"
 
 _LOOK_EVERY = 0.01
 
+_UNDER_WAY = 3.0
+"""Seconds for what the engine was still making when the run was killed; it does not tell of it."""
+
 
 def _lab(line: Line, lab_name: str, image: str) -> Any:
     lab = importlib.import_module("Kathara.model.Lab").Lab(lab_name)
@@ -132,6 +135,8 @@ def main() -> None:
         case ["line", lab_name, nodes, image]:
             _run(Line(int(nodes)), lab_name, image).print()
         case ["clear", lab_name]:
+            _manager().undeploy_lab(lab_name=lab_name)
+            time.sleep(_UNDER_WAY)
             _manager().undeploy_lab(lab_name=lab_name)
         case words:
             sys.exit(f"unknown: {words}")

@@ -14,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import startup
+from bench import containers, startup
+from bench.backends import IMAGE
 from bench.line import STAGE_HOPS, Line, left_address, name, prefix, right_address
 from bench.line_testbed import topology_of
+from testbed.backends.registry import trouble
 from testbed.lab import Lab
+from testbed.model import Topology
+from testbed.model.topology import DOCKER, MININET, NETNS
 from tests.lab.conftest import unique
 
 _ROOT = Path(__file__).parents[2]
@@ -145,8 +149,11 @@ def _by_script(*command: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("line")
-    with Lab.up(topology_of(Line(_NODES)), name=unique("line"), run_folder=folder) as lab:
+    return _looks(topology_of(Line(_NODES)), tmp_path_factory.mktemp("line"), NETNS)
+
+
+def _looks(topology: Topology, folder: Path, backend: str) -> list[dict[str, Any]]:
+    with Lab.up(topology, name=unique("line"), run_folder=folder, backend=backend) as lab:
         looks = [lab.run(name(node), ["sh", "-c", _LOOK], check=True) for node in range(_NODES)]
     return [_normal(look.stdout) for look in looks]
 
@@ -163,6 +170,18 @@ def test_our_line_is_what_the_numbers_say(ours: list[dict[str, Any]]) -> None:
         "routes": sorted(tuple(route) for route in Line(_NODES).routes(2)),
     }
     assert ours[0]["ttl"] == ours[-1]["ttl"] == "255"
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("backend", [MININET, DOCKER])
+def test_our_line_is_the_same_on_every_backend(
+    ours: list[dict[str, Any]], backend: str, tmp_path: Path
+) -> None:
+    why = containers.why_not(IMAGE) if backend == DOCKER else trouble(backend)
+    if why is not None:
+        pytest.skip(f"{backend}: {why}")
+    topology = topology_of(Line(_NODES), IMAGE if backend == DOCKER else None)
+    assert _looks(topology, tmp_path, backend) == ours
 
 
 @pytest.mark.needs_root
