@@ -90,6 +90,7 @@ class _Export:
             "kinds": {
                 "linux": {
                     "image": self.image,
+                    "entrypoint": words.STAY,
                     "network-mode": "none",
                     "sysctls": dict(words.COMMON_SETTINGS),
                 }
@@ -128,6 +129,9 @@ class _Export:
         topology = self.topology
         title = f": {topology.title}" if topology.title else ""
         yield _comment(f"The lab {topology.name} of testbed, for containerlab{title}")
+        own = {node.image for node in topology.nodes if node.image} - {None}
+        for image in sorted(image for image in own if words.own_image(image) != image):
+            yield _comment(f"The image {words.own_image(image)} is testbed's own: make images")
         if not left:
             yield "# All of it is here."
             return
@@ -140,18 +144,20 @@ class _Export:
 
     def _node(self, node: Node, group: str | None) -> dict[str, Any]:
         name = self.names[node.name]
-        labels = {
+        labels: dict[str, str | None] = {
             words.ROLE: node.role,
             words.NAME: node.name if name != node.name else "",
             words.BACKEND: node.backend or "",
             words.INSIDE: node.switch if node.switch == LINUX_BRIDGE else None,
             words.NOTE: node.note,
         }
+        image = words.own_image(node.image) if node.image else None
+        labels[words.IMAGE] = node.image if image != node.image else None
         early, late = _settings(node)
         binds, firewall = self._binds(node)
         entry: dict[str, Any] = {
             "kind": "linux",
-            "image": node.image,
+            "image": image,
             "group": group,
             "labels": _filled(labels),
             "sysctls": early,

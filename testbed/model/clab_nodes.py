@@ -272,7 +272,8 @@ class NodeReader:
 
     def _image(self, raw: Raw, role: str, path: str) -> str | None:
         if raw.is_ours:
-            return raw.own.image.text if raw.own.image else None
+            found = raw.own.image.text if raw.own.image else None
+            return raw.labels.get(words.IMAGE) or found
         image = next((layer.image for layer in reversed(raw.layers) if layer.image), None)
         if image is None or role == SWITCH:
             return None
@@ -282,7 +283,7 @@ class NodeReader:
             return None
         what = f"image: {image.text} is used by --backend docker; else programs are this machine's"
         self.sections.leave_out(what, f"{path}.image", image.place, code=_IMAGE)
-        return image.text
+        return words.foreign_image(image.text)
 
 
 def _linked(entries: Entries) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from testbed.errors import Place, Problem
 from testbed.model.checks.suggest import did_you_mean
 from testbed.model.clab_left import CODE
+from testbed.model.clab_words import STAY
 from testbed.model.shapes import ListOf, MapOf, Reader, Text, Unreadable
 from testbed.model.tree import Entries, Entry, Leaf
 
@@ -59,6 +60,12 @@ class Section:
     labels: dict[str, str] = field(default_factory=dict)
 
 
+def _is_idle(entry: Entry) -> bool:
+    """True for a program that does nothing but keep its container, which a node needs not."""
+    value = entry.value.value if isinstance(entry.value, Leaf) else None
+    return entry.key in ("cmd", "entrypoint") and value in (STAY, "tail -f /dev/null")
+
+
 class SectionReader:
     """Reads sections, each once; collects what is left out."""
 
@@ -87,7 +94,7 @@ class SectionReader:
     def check_keys(self, entries: Entries, known: tuple[str, ...], path: str) -> None:
         """Leave out what has no meaning here; a key that is not containerlab's is a mistake."""
         for entry in entries.entries:
-            if entry.key in known:
+            if entry.key in known or _is_idle(entry):
                 continue
             left = _TOP_LEFT if known == TOP_KEYS else () if known == TOPOLOGY_KEYS else _LEFT_OUT
             below = f"{path}.{entry.key}" if path else entry.key

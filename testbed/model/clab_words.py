@@ -15,6 +15,7 @@ from testbed.model.tree import Entries, Entry, Items, Leaf, Tree, plain_scalar
 ROLE = "testbed.role"  # host, router or switch; marks a node that we have written
 NAME = "testbed.name"  # a node's name, where containerlab cannot have it
 NOTE = "testbed.note"
+IMAGE = "testbed.image"  # an image of our own by its short name
 BACKEND = "testbed.backend"
 INSIDE = "testbed.switch"  # a switch that is a Linux bridge because somebody said so
 LINK = "testbed.link"  # the name of a link, at its cable
@@ -36,6 +37,7 @@ COMMON_SETTINGS = {
     "net.ipv4.conf.default.rp_filter": "0",
 }
 FORWARD_4, FORWARD_6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
+STAY = "sleep infinity"  # a container lasts as long as its first process, whatever its image runs
 SWITCHES_ONLY = "sysctl -w net.ipv6.conf.all.disable_ipv6=1"
 
 _ACTION = "{{`{{`}}"  # the template that prints what begins a template
@@ -49,6 +51,21 @@ _VARIABLE = re.compile(
 def escaped(text: str) -> str:
     """The file's text as containerlab must find it to read this one."""
     return text.replace("$", "$$").replace("{{", _ACTION)
+
+
+def own_image(name: str) -> str:
+    """What the engine calls the image that a node means by this name (as testbed.images does)."""
+    return name if _qualified(name) else f"testbed/{name}:latest"
+
+
+def foreign_image(name: str) -> str:
+    """What a node must say to mean the image that somebody else means by this name."""
+    return name if _qualified(name) else f"{name}:latest"
+
+
+def _qualified(name: str) -> bool:
+    """False for a short name, which to us means one of our own images."""
+    return any(mark in name for mark in "/:@")
 
 
 def has_template(text: str) -> bool:

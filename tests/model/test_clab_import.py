@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import Problem, TopologyError
+from testbed.images import reference
 from testbed.model import Interface, Topology
+from testbed.model import clab_words as words
 from testbed.model.clab_exec import Effects, Mistake, NotUnderstood, commands_in
 from testbed.model.clab_words import COMMON_SETTINGS, escaped, expanded, has_template
 from testbed.model.files import load_topology
@@ -62,9 +64,9 @@ topology:
       startup-delay: 5
       ports: ["8080:80"]
       env: {A: b}
-      cmd: sleep infinity
+      cmd: httpd -f
       exec: [ip addr add 192.0.2.2/24 dev eth1, ip route replace default via 192.0.2.1]
-    pc2: {group: hosts}
+    pc2: {group: hosts, cmd: sleep infinity}
   links:
     - endpoints: ["r1:eth1", "pc_1:eth1"]
     - endpoints: ["r1:eth2", "pc2:eth1"]
@@ -326,6 +328,15 @@ def test_variables_as_containerlab_expands_them(text: str, value: str) -> None:
 def test_escaped_text_comes_back(text: str) -> None:
     assert not has_template(escaped(text))
     assert expanded(escaped(text), {"HOME": "/root"}) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["alpine", "alpine:3", "example/frr", "quay:5000/x", "alpine@sha256:ab"]
+)
+def test_an_image_means_the_same_to_both(name: str) -> None:
+    """A short name is to us one of our own images, to containerlab one of the public ones."""
+    assert words.own_image(name) == reference(name)
+    assert reference(words.foreign_image(name)) == (f"{name}:latest" if name == "alpine" else name)
 
 
 def test_our_own_ways_are_those_of_the_plan() -> None:

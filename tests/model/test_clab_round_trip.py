@@ -226,6 +226,19 @@ def test_names_that_containerlab_keeps_for_itself() -> None:
     assert "host-node:" in export_clab(RICH).text
 
 
+def test_an_image_of_our_own() -> None:
+    nodes = (
+        Node("a", image="strongswan"),
+        Node("b", backend="docker", image="alpine:3"),
+        Node("c"),
+    )
+    topology = Topology("images", nodes=nodes)
+    check(topology)
+    text = export_clab(topology, image="example/else").text
+    assert "image: testbed/strongswan:latest" in text
+    assert "# The image testbed/strongswan:latest is testbed's own: make images" in text
+
+
 def test_what_mininet_would_build() -> None:
     ends = (Interface("h1", "h1-eth0"), Interface("s1", "s1-eth1"))
     check(

@@ -43,6 +43,7 @@ _NODE = _closed(
     [],
     kind={"enum": ["linux", "bridge"]},
     image=_TEXT,
+    entrypoint=_TEXT,
     group=_TEXT,
     labels=_PAIRS,
     sysctls=_PAIRS,
