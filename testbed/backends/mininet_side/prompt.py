@@ -44,6 +44,18 @@ class _Hearing(Prompt):
         """Nothing yet; each line comes by :meth:`onecmd`."""
 
 
+class _NoReturns:
+    """Standard output without the carriage returns of the nodes' terminals."""
+
+    def write(self, text: str) -> None:
+        """Write it."""
+        sys.stdout.write(text.replace("\r", ""))
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stdout.flush()
+
+
 def open_prompt(
     net: Mininet,
     lines: Sequence[str],
@@ -101,7 +113,8 @@ def _be_prompt(
         except OSError:
             os.chdir("/")
         sys.stdin = open(0, closefd=False, errors="replace")  # noqa: SIM115  # a descriptor
-        mininet_log.lg.ch.stream = sys.stdout  # what is asked for is no error
+        # What is asked for is no error.
+        mininet_log.lg.ch.stream = sys.stdout if os.isatty(1) else _NoReturns()
         if untidy:
             _tidy(net)
         status = _talk(net, lines)
