@@ -6,17 +6,14 @@ Kathara, whose nodes are containers, too.  Every run is a process of its own; co
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
 
 from bench import containers, kathara, startup
 from bench.contender import Report
 from bench.figures import Ratio, ratio
-from bench.left_behind import nothing_left_of
+from bench.our_runs import IMAGE, run_ours
 from bench.rounds import Measured, Results, measure, run_contender
 from bench.section import Section, ratio_json, sample_json, times, with_spread
 from testbed.backends.registry import trouble
@@ -28,9 +25,6 @@ SIZES = (10, 50)
 _RUNS_IN_A_ROUND = {SIZES[0]: 3}  # a run of milliseconds is at the mercy of the scheduler
 _LONGEST_RUN = 300.0
 
-IMAGE = "base"
-"""Of all containers, ours and Kathara's."""
-
 OUR_NETNS, OUR_MININET, OUR_DOCKER = (f"testbed, {name}" for name in (NETNS, MININET, DOCKER))
 BARE_MININET, KATHARA = startup.MININET, kathara.NAME
 CONTENDERS = (OUR_NETNS, OUR_MININET, OUR_DOCKER, BARE_MININET, KATHARA)
@@ -38,15 +32,13 @@ _BACKENDS = {OUR_NETNS: NETNS, OUR_MININET: MININET, OUR_DOCKER: DOCKER}
 _UNITS = {NETNS: OUR_NETNS, BARE_MININET: BARE_MININET}
 """Whom the others are compared with, by what the head of a column calls them."""
 
-_numbers = count(1)
-
 
 def run(rounds: int) -> Section:
     """Measure; who cannot run here, fails, or carries no ping is told as such."""
     with kathara.installed(IMAGE) as theirs:
         missing = _missing() | ({KATHARA: theirs.missing} if theirs.missing else {})
         runners: dict[str, Callable[[int], Report]] = {
-            **{name: partial(run_ours, backend) for name, backend in _BACKENDS.items()},
+            **{name: partial(_run_ours, backend) for name, backend in _BACKENDS.items()},
             BARE_MININET: _run_mininet,
             KATHARA: lambda nodes: theirs.run(nodes, _LONGEST_RUN),
         }
@@ -70,21 +62,8 @@ def _missing() -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def run_ours(
-    backend: str, nodes: int, *, image: str = IMAGE, command: Sequence[str] | None = None
-) -> Report:
-    """One run on a backend of ours.
-
-    Raises:
-        ContenderError: it failed; what it left has ended, or is named.
-    """
-    lab = f"bench-{os.getpid()}-{next(_numbers)}"
-    in_docker = backend == DOCKER
-    words = ("--backend", backend, "--name", lab, *(("--image", image) if in_docker else ()))
-    ours = command or (sys.executable, "-m", "bench.line_testbed")
-    with nothing_left_of(lab, in_docker=in_docker):
-        where = f"testbed, {backend} with {nodes} routers"
-        return run_contender((*ours, str(nodes), *words), where, _LONGEST_RUN)
+def _run_ours(backend: str, nodes: int) -> Report:
+    return run_ours(backend, nodes, _LONGEST_RUN)
 
 
 def _run_mininet(nodes: int) -> Report:

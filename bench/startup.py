@@ -14,8 +14,10 @@ from dataclasses import replace
 
 from bench.contender import Report
 from bench.figures import Ratio, digits, ratio
+from bench.our_runs import run_ours
 from bench.rounds import Results, measure, run_contender
 from bench.section import Section, Target, ratio_json, sample_json, times, with_spread
+from testbed.model.topology import NETNS
 
 SIZES = (10, 50, 200)
 BIG = 1000
@@ -32,7 +34,6 @@ _LONGEST_RUN = 120.0
 FLOOR, OURS, MININET = "floor", "testbed", "Mininet"
 COMMANDS: dict[str, tuple[str, ...]] = {
     FLOOR: (sys.executable, "-m", "bench.floor"),
-    OURS: (sys.executable, "-m", "bench.line_testbed"),
     MININET: (
         *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *(_DEBIAN_PYTHON, "-m", "bench.line_mininet"),
@@ -114,6 +115,8 @@ def _times(value: Ratio) -> str:
 
 
 def _one_run(contender: str, size: int) -> Report:
+    if contender == OURS:
+        return run_ours(NETNS, size, _LONGEST_RUN)
     command = (*COMMANDS[contender], str(size))
     return run_contender(command, f"{contender} with {size} routers", _LONGEST_RUN)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from bench.backends import BARE_MININET, CONTENDERS, KATHARA, OUR_DOCKER, OUR_MI
 from bench.contender import Report, container_processes, descendants, named
 from bench.figures import Sample
 from bench.left_behind import nothing_left_of
+from bench.our_runs import IMAGE, run_ours
 from bench.rounds import ContenderError, Measured, Results, run_contender
 from bench.section import Section, markdown, section_json
 from testbed.backends.registry import trouble
@@ -97,7 +99,7 @@ def test_a_backend_that_fails_spares_the_others(monkeypatch: pytest.MonkeyPatch)
             raise ContenderError("no ping", where="docker with 50")
         return Report(up=0.1, down=0.1, works=True, processes=nodes)
 
-    monkeypatch.setattr(backends, "run_ours", ours)
+    monkeypatch.setattr(backends, "_run_ours", ours)
     monkeypatch.setattr(backends, "_run_mininet", lambda nodes: ours(MININET, nodes))
     monkeypatch.setattr(backends, "trouble", lambda name: None)
     monkeypatch.setattr(startup, "why_no_mininet", lambda: None)
@@ -123,7 +125,7 @@ def test_kathara_is_not_installed_where_it_could_not_run(
 
 def _why_not(backend: str) -> str | None:
     """Why the line cannot be made on a backend here."""
-    return containers.why_not(backends.IMAGE) if backend == DOCKER else trouble(backend)
+    return containers.why_not(IMAGE) if backend == DOCKER else trouble(backend)
 
 
 @pytest.fixture(params=BACKENDS)
@@ -138,7 +140,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.needs_root
 def test_a_run_carries_a_ping_and_counts_what_each_node_needs(backend: str) -> None:
-    report = backends.run_ours(backend, _NODES)
+    report = run_ours(backend, _NODES, _LONGEST)
     assert report.works
     expected = {
         NETNS: 0,
@@ -170,17 +172,20 @@ def _await(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.needs_root
-def test_a_run_that_is_killed_leaves_nothing(backend: str, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_leaves_nothing(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     is_up = tmp_path / "up"
     command = (sys.executable, "-c", _HOLDS_ON, str(is_up))
     trouble_found: list[BaseException] = []
 
     def measure() -> None:
         try:
-            backends.run_ours(backend, _NODES, command=command)
+            run_ours(backend, _NODES, _LONGEST, command=command)
         except ContenderError as error:
             trouble_found.append(error)
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = set(running_labs())
     run = threading.Thread(target=measure)
     run.start()
@@ -195,6 +200,7 @@ def test_a_run_that_is_killed_leaves_nothing(backend: str, tmp_path: Path) -> No
     assert "ended with -9" in str(error)
     assert "left behind" not in str(error)
     assert lab not in running_labs()
+    assert list(tmp_path.iterdir()) == [is_up]
     if backend == DOCKER:
         assert containers.processes_of(lab) == set()
 

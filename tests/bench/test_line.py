@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import containers, startup
-from bench.backends import IMAGE
 from bench.line import STAGE_HOPS, Line, left_address, name, prefix, right_address
 from bench.line_testbed import topology_of
+from bench.our_runs import IMAGE
 from testbed.backends.registry import trouble
 from testbed.lab import Lab
 from testbed.model import Topology
