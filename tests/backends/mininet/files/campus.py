@@ -20,7 +20,7 @@ class MultiSwitch(OVSSwitch):
 
     def start(self, controllers):
         super().start(controllers)
-        self.cmd("ovs-vsctl set bridge", self, "other-config:hwaddr=02:00:00:00:00:99")
+        self.vsctl("-- set bridge", self, "other-config:hwaddr=02:00:00:00:00:99")
 
 
 class Campus(Topo):
@@ -47,6 +47,13 @@ class Shaped(Topo):
         switch = self.addSwitch("s1")
         for name in ("h1", "h2"):
             self.addLink(self.addHost(name), switch, cls=TCLink, delay=delay, bw=bw)
+
+
+class TooFast(Shaped):
+    """Faster than Mininet's links can be."""
+
+    def build(self):
+        super().build(delay=None, bw=5000)
 
 
 class Twice(Topo):
