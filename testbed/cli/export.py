@@ -51,7 +51,7 @@ def export(
     impairments, faults - is said on stderr and at the head of the file.
     """
     del target  # there is one so far; Typer refuses any other
-    from testbed.model.clab_export import DEFAULT_IMAGE, export_clab
+    from testbed.model.clab.writing import DEFAULT_IMAGE, export_clab
 
     if output is not None and not output.name.endswith(_SUFFIXES):
         raise typer.BadParameter(

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from testbed.errors import Problem, TestbedError
-from testbed.model import clab
-from testbed.model.clab import Notice
+from testbed.model.clab import reading as clab
+from testbed.model.clab.reading import Notice
 from testbed.model.codec import to_dict, valid_topology
 from testbed.model.json_source import read_json
 from testbed.model.source import read_text

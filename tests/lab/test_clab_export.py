@@ -20,8 +20,8 @@ import yaml
 from testbed.kernel.namespaces import find_program
 from testbed.lab import Lab
 from testbed.model import Builder, Interface, Topology
-from testbed.model.clab_export import export_clab
-from testbed.model.clab_words import expanded
+from testbed.model.clab.words import expanded
+from testbed.model.clab.writing import export_clab
 from testbed.model.files import load_topology
 from testbed.model.topology import SWITCH, parse_address
 

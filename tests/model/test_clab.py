@@ -12,7 +12,7 @@ import pytest
 
 from testbed.errors import TopologyError
 from testbed.model import Interface, Link, Node, Route, Topology
-from testbed.model.clab_exec import Effects, NotUnderstood, apply
+from testbed.model.clab.commands import Effects, NotUnderstood, apply
 from testbed.model.files import load_topology
 from testbed.model.topology import HOST, ROUTER, SWITCH
 

@@ -10,9 +10,9 @@ import pytest
 from testbed.errors import Problem, TopologyError
 from testbed.images import reference
 from testbed.model import Interface, Topology
-from testbed.model import clab_words as words
-from testbed.model.clab_exec import Effects, Mistake, NotUnderstood, commands_in
-from testbed.model.clab_words import COMMON_SETTINGS, escaped, expanded, has_template
+from testbed.model.clab import words
+from testbed.model.clab.commands import Effects, Mistake, NotUnderstood, commands_in
+from testbed.model.clab.words import COMMON_SETTINGS, escaped, expanded, has_template
 from testbed.model.files import load_topology
 from testbed.model.topology import HOST, OVS, ROUTER, SWITCH
 from testbed.plan.planner import _COMMON_SETTINGS
@@ -274,7 +274,7 @@ def test_a_shell_is_asked_for_no_more(script: str) -> None:
     "line", ["ip addr add 10.0.0.1", "ip route add 10.0.0.1/8 via 10.0.0.2", "sh -c 'a \"b'"]
 )
 def test_what_no_machine_would_do_is_a_mistake(line: str) -> None:
-    from testbed.model.clab_exec import apply
+    from testbed.model.clab.commands import apply
 
     with pytest.raises(Mistake):
         for command in commands_in(line):

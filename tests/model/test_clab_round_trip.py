@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import Problem, TestbedError
-from testbed.model import clab_words
-from testbed.model.clab_export import Exported, export_clab
+from testbed.model.clab import words as clab_words
+from testbed.model.clab.writing import Exported, export_clab
 from testbed.model.files import load_topology
 from testbed.model.topology import (
     BRIDGE,

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from testbed.model.clab_export import export_clab
-from testbed.model.clab_words import expanded, has_template
+from testbed.model.clab.words import expanded, has_template
+from testbed.model.clab.writing import export_clab
 from testbed.model.discover import find_topology
 from testbed.model.topology import Topology
 from tests.model.strategies import topologies

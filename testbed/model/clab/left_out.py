@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from testbed.errors import Place, Problem
-from testbed.model import clab_words as words
+from testbed.model.clab import words
 from testbed.model.impairment import Impairment
 from testbed.model.service import Service
 from testbed.model.topology import BRIDGE, Interface, Link, Node, Topology

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from testbed.errors import Place, Problem
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.clab_left import CODE
-from testbed.model.clab_words import STAY
+from testbed.model.clab.left_out import CODE
+from testbed.model.clab.words import STAY
 from testbed.model.shapes import ListOf, MapOf, Reader, Text, Unreadable
 from testbed.model.tree import Entries, Entry, Leaf
 

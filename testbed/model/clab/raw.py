@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from testbed.errors import Place
-from testbed.model import clab_words as words
-from testbed.model.clab_exec import Effects
-from testbed.model.clab_sections import Said, Section
+from testbed.model.clab import words
+from testbed.model.clab.commands import Effects
+from testbed.model.clab.sections import Said, Section
 from testbed.model.topology import HOST, OVS, ROLES, ROUTER, SWITCH
 
 _FORWARDING_4 = (words.FORWARD_4, "net.ipv4.conf.all.forwarding")

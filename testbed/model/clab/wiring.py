@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from testbed.errors import Place, Problem
 from testbed.model.checks.suggest import did_you_mean
-from testbed.model.clab_exec import Effects
-from testbed.model.clab_links import DEFAULT_MTU, Cable, CableReader
-from testbed.model.clab_nodes import NodeReader
-from testbed.model.clab_words import NOTE, SEGMENT
+from testbed.model.clab.commands import Effects
+from testbed.model.clab.links import DEFAULT_MTU, Cable, CableReader
+from testbed.model.clab.nodes import NodeReader
+from testbed.model.clab.words import NOTE, SEGMENT
 from testbed.model.topology import SWITCH, Interface, InterfaceAddress, Link, Node
 from testbed.model.tree import Entry
 

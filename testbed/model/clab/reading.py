@@ -6,7 +6,7 @@ over from the host, where Docker has it on (Linux Documentation, devconf_inherit
 Bridges become switches, also those in the namespace of a container; links become links, and one
 that leads out of the lab an interface with nothing behind it, which addresses on ``lo`` get, too.
 ``exec`` commands are read for addresses, routes, MTUs and settings
-(:mod:`testbed.model.clab_exec`), files that are bound for their content.
+(:mod:`testbed.model.clab.commands`), files that are bound for their content.
 
 What a topology cannot say is left out, and the caller is told each such thing with its line; only
 what cannot be read, is no part of containerlab, or would not make a valid lab is an error.
@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from testbed.errors import Problem, TopologyError
-from testbed.model import clab_words as words
 from testbed.model.checks.gaps import Gaps
-from testbed.model.clab_nodes import NodeReader
-from testbed.model.clab_sections import TOP_KEYS, TOPOLOGY_KEYS, SectionReader
-from testbed.model.clab_wiring import Wiring
+from testbed.model.clab import words
+from testbed.model.clab.nodes import NodeReader
+from testbed.model.clab.sections import TOP_KEYS, TOPOLOGY_KEYS, SectionReader
+from testbed.model.clab.wiring import Wiring
 from testbed.model.shapes import Reader
 from testbed.model.topology import Topology
 from testbed.model.tree import Entries, Tree, texts_of

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from testbed.errors import Place
-from testbed.model import clab_words as words
-from testbed.model.clab_binds import Unbindable, read_bind
-from testbed.model.clab_exec import Effects, Mistake, NotUnderstood, apply, commands_in
-from testbed.model.clab_raw import Interfaces, Raw, inside, interface_of, remark, role_of
-from testbed.model.clab_sections import Section, SectionReader
+from testbed.model.clab import words
+from testbed.model.clab.binds import Unbindable, read_bind
+from testbed.model.clab.commands import Effects, Mistake, NotUnderstood, apply, commands_in
+from testbed.model.clab.raw import Interfaces, Raw, inside, interface_of, remark, role_of
+from testbed.model.clab.sections import Section, SectionReader
 from testbed.model.topology import SWITCH, Node, Route
 from testbed.model.tree import Entries, Entry, Items, Leaf, Tree
 

@@ -3,7 +3,7 @@
 Addresses, routes and settings of interfaces become ``exec`` commands; a switch is a container with
 a bridge in its own namespace, and so is a LAN segment of more than two ends; text files and the
 firewall are files beside the export that the containers bind.  Names and remarks for which
-containerlab has no place are labels (:mod:`testbed.model.clab_words`).  What it cannot be told at
+containerlab has no place are labels (:mod:`testbed.model.clab.words`).  What it cannot be told at
 all - services, impairments, faults - is left out, and said: at the head of the file and to the
 caller.
 
@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.errors import Problem
-from testbed.model import clab_words as words
-from testbed.model.clab_left import firewall_left, groups_kept, left_out
+from testbed.model.clab import words
+from testbed.model.clab.left_out import firewall_left, groups_kept, left_out
 from testbed.model.topology import BRIDGE as LINUX_BRIDGE
 from testbed.model.topology import (
     ROUTER,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from testbed.errors import Place
-from testbed.model.clab_raw import remark
-from testbed.model.clab_sections import SectionReader
-from testbed.model.clab_words import LINK, NOTE, SPECIAL_NODES
+from testbed.model.clab.raw import remark
+from testbed.model.clab.sections import SectionReader
+from testbed.model.clab.words import LINK, NOTE, SPECIAL_NODES
 from testbed.model.shapes import ListOf, MapOf, Reader, Text, Unreadable, Whole
 from testbed.model.topology import Interface, InterfaceAddress, parse_address
 from testbed.model.tree import Entries, Entry, Items, Leaf, Tree, texts_of

@@ -1,0 +1,1 @@
+"""containerlab's format: topologies are read from it and written to it."""
