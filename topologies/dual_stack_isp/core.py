@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from typing import Literal
 
 from testbed.model import Builder
 from testbed.peers.frr.router import Bfd, Bgp, BgpNeighbor, FrrRouter, OspfInterface
@@ -34,6 +35,8 @@ from topologies.dual_stack_isp.addresses import (
 Change = Callable[[FrrRouter], FrrRouter]
 """What a scenario makes of a router before it is configured."""
 
+Origin = Literal["reflectors", "borders"]
+
 _FIRST_LINK = 64
 _NO_REDIRECTS = {"net.ipv4.conf.all.send_redirects": 0}
 
@@ -42,18 +45,19 @@ _NO_REDIRECTS = {"net.ipv4.conf.all.send_redirects": 0}
 class Timers:
     """How soon a neighbour that says nothing is given up; seconds.
 
-    The defaults are those of RFC 2328 appendix C.3 and RFC 4271 section 10 as FRR has them.
+    The defaults are those of RFC 2328 appendix C.3 and RFC 4271 section 10 as FRR has them, but for
+    ``connect_s``: after how long BGP tries again to connect (FRR: 120 s).
     """
 
     hello_s: int = 10
     dead_s: int = 40
     keepalive_s: int = 60
     hold_s: int = 180
-    bfd: Bfd | None = None
+    connect_s: int = 10
 
 
 USUAL = Timers()
-QUICK = Timers(hello_s=1, dead_s=4, keepalive_s=3, hold_s=9)
+QUICK = Timers(hello_s=1, dead_s=4, keepalive_s=3, hold_s=9, connect_s=2)
 """For labs in real time: everything ten to twenty times sooner."""
 
 
@@ -64,6 +68,7 @@ class CoreLink:
     left: str
     right: str
     cost: int = 10
+    bfd: Bfd | None = None
 
     @property
     def name(self) -> str:
@@ -79,6 +84,7 @@ class Upstream:
     asn: int
     border: str
     preference: int = 100
+    bfd: Bfd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,11 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Isp:
-    """An ISP: core routers in OSPF area 0, all of them in BGP, the reflectors reflecting routes."""
+    """An ISP: core routers in OSPF area 0, all of them in BGP, the reflectors reflecting routes.
+
+    What it announces comes from static routes to nowhere at its ``origin``: the reflectors, so that
+    a border router announces it only while it is in touch with them; or the borders themselves.
+    """
 
     asn: int = ISP_AS
     edges: tuple[str, ...] = ("pe1", "pe2")
@@ -116,6 +126,7 @@ class Isp:
     upstreams: tuple[Upstream, ...] = ()
     customers: tuple[Customer, ...] = ()
     announced: tuple[str, ...] = (str(CUSTOMERS_V4), str(CUSTOMERS_V6))
+    origin: Origin = "reflectors"
     timers: Timers = USUAL
     changes: Mapping[str, Change] = field(default_factory=dict)
 
@@ -155,17 +166,27 @@ def _router(isp: Isp, name: str) -> FrrRouter:
     v4, v6 = isp.loopbacks(name)
     timers = isp.timers
     ospf = tuple(
-        OspfInterface(other, link.cost, timers.hello_s, timers.dead_s, bfd=timers.bfd)
+        OspfInterface(other, link.cost, timers.hello_s, timers.dead_s, bfd=link.bfd)
         for link in isp.links
         for mine, other in ((link.left, link.right), (link.right, link.left))
         if mine == name
     )
     networks = tuple(prefix for one in isp.customers if one.edge == name for prefix in one.prefixes)
-    neighbors = (*_internal(isp, name), *_external(isp, name))
-    if any(upstream.border == name for upstream in isp.upstreams):
+    if _originates(isp, name):
         networks += isp.announced
-    bgp = Bgp(isp.asn, neighbors, networks, timers.keepalive_s, timers.hold_s)
+    bgp = Bgp(
+        isp.asn,
+        (*_internal(isp, name), *_external(isp, name)),
+        networks,
+        keepalive_s=timers.keepalive_s,
+        hold_s=timers.hold_s,
+        connect_s=timers.connect_s,
+    )
     return FrrRouter(name, v4, (f"{v4}/32", f"{v6}/128"), ospf, bgp)
+
+
+def _originates(isp: Isp, name: str) -> bool:
+    return name in (isp.reflectors if isp.origin == "reflectors" else isp.borders)
 
 
 def _internal(isp: Isp, name: str) -> Iterator[BgpNeighbor]:
@@ -194,7 +215,7 @@ def _external(isp: Isp, name: str) -> Iterator[BgpNeighbor]:
                     upstream.name,
                     preference=upstream.preference,
                     announce=isp.announced,
-                    bfd=isp.timers.bfd,
+                    bfd=upstream.bfd,
                 )
 
 
@@ -238,13 +259,13 @@ def add_isp(lab: Builder, isp: Isp) -> None:
 
 
 def _static_routes(isp: Isp, name: str) -> Iterator[str]:
-    """Customers' prefixes at their edge; what is announced to the world, at the border, nowhere."""
+    """Customers' prefixes at their edge; what the ISP announces leads nowhere where it begins."""
     for customer in isp.customers:
         if customer.edge == name:
             for prefix in customer.prefixes:
                 ends = customer.wan_v4 if ip_network(prefix).version == 4 else customer.wan_v6
                 yield f"{prefix} via {plain(ends[1])}"
-    if any(upstream.border == name for upstream in isp.upstreams):
+    if _originates(isp, name):
         yield from (f"{prefix} blackhole" for prefix in isp.announced)
 
 

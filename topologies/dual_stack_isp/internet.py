@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from testbed.model import Builder, Ready, Service
 from testbed.peers.frr.router import Bgp, BgpNeighbor, FrrRouter
 from testbed.peers.frr.service import IMAGE, frr_files, frr_services
@@ -30,9 +28,17 @@ _PAGE = "It works over both.\n"
 def add_internet(lab: Builder, isp: Isp) -> None:
     """Add every upstream of the ISP, all linked to the network of the server ``www``, too."""
     names = names_of(isp) | _far_names(isp)
-    for number, upstream in enumerate(isp.upstreams):
-        _add_router(lab, _transit(isp, upstream, number), names, f"AS {upstream.asn}, transit")
-    _add_router(lab, _content(isp), names, f"AS {CONTENT_AS}, the server's network")
+    for router in outside_routers(isp):
+        what = "the server's network" if router.name == CONTENT else "transit"
+        asn = router.bgp.asn if router.bgp else "?"
+        lab.router(
+            router.name,
+            note=f"AS {asn}, {what}",
+            routes=[f"{CONTENT_V6} blackhole"] if router.name == CONTENT else [],
+            services=frr_services(router, names),
+            files=frr_files(router),
+            image=IMAGE,
+        )
     lab.host(
         "www",
         routes=[f"default via {CONTENT_V4[1]}", f"default via {CONTENT_V6[(0x80 << 80) + 1]}"],
@@ -70,21 +76,16 @@ def add_internet(lab: Builder, isp: Isp) -> None:
     )
 
 
-def _add_router(lab: Builder, router: FrrRouter, names: Mapping[str, str], note: str) -> None:
-    lab.router(
-        router.name,
-        note=note,
-        routes=[f"{CONTENT_V6} blackhole"] if router.name == CONTENT else [],
-        services=frr_services(router, names),
-        files=frr_files(router),
-        image=IMAGE,
-    )
+def outside_routers(isp: Isp) -> tuple[FrrRouter, ...]:
+    """The routers of the other ASes as they will be configured."""
+    transits = (_transit(isp, upstream, at) for at, upstream in enumerate(isp.upstreams))
+    return (*transits, _content(isp))
 
 
 def _transit(isp: Isp, upstream: Upstream, number: int) -> FrrRouter:
     timers = isp.timers
     neighbors = [
-        BgpNeighbor(plain(ours), isp.asn, upstream.border, bfd=timers.bfd)
+        BgpNeighbor(plain(ours), isp.asn, upstream.border, bfd=upstream.bfd)
         for ours, _ in isp.upstream_ends(upstream)
     ]
     neighbors += [BgpNeighbor(plain(far), CONTENT_AS, CONTENT) for _, far in _far_ends(number)]
@@ -93,6 +94,7 @@ def _transit(isp: Isp, upstream: Upstream, number: int) -> FrrRouter:
         tuple(neighbors),
         keepalive_s=timers.keepalive_s,
         hold_s=timers.hold_s,
+        connect_s=timers.connect_s,
     )
     return FrrRouter(upstream.name, str(OUTSIDE_V4[_ROUTER_ID + number]), bgp=bgp)
 
@@ -112,7 +114,14 @@ def _content(isp: Isp) -> FrrRouter:
         for near, _ in _far_ends(number)
     )
     timers = isp.timers
-    bgp = Bgp(CONTENT_AS, neighbors, networks, timers.keepalive_s, timers.hold_s)
+    bgp = Bgp(
+        CONTENT_AS,
+        neighbors,
+        networks,
+        keepalive_s=timers.keepalive_s,
+        hold_s=timers.hold_s,
+        connect_s=timers.connect_s,
+    )
     return FrrRouter(CONTENT, str(CONTENT_V4[1]), bgp=bgp)
 
 

@@ -17,14 +17,18 @@ while all is well.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from testbed.model import Builder, Topology
+from testbed.peers.frr.router import Bfd
 from topologies.dual_stack_isp.addresses import PC, PC_V6, TRANSIT_AS, plain
 from topologies.dual_stack_isp.core import (
     QUICK,
     Change,
+    CoreLink,
     Customer,
     Isp,
+    Origin,
     Timers,
     Upstream,
     add_isp,
@@ -42,9 +46,14 @@ CUSTOMER = Customer(
 """A business with addresses of its own and no NAT, so that a packet is the same everywhere."""
 
 
-def the_isp(timers: Timers = QUICK, changes: Mapping[str, Change] | None = None) -> Isp:
-    """The ISP of this topology."""
+def the_isp(
+    timers: Timers = QUICK,
+    changes: Mapping[str, Change] | None = None,
+    origin: Origin = "reflectors",
+) -> Isp:
+    """The ISP of this topology; ``changes`` are what is made of a router's configuration."""
     return Isp(
+        origin=origin,
         upstreams=(
             Upstream("transit-a", TRANSIT_AS["transit-a"], "br1", preference=200),
             Upstream("transit-b", TRANSIT_AS["transit-b"], "br2", preference=100),
@@ -55,9 +64,31 @@ def the_isp(timers: Timers = QUICK, changes: Mapping[str, Change] | None = None)
     )
 
 
-def topology(timers: Timers = QUICK, changes: Mapping[str, Change] | None = None) -> Topology:
-    """The whole lab.  ``changes`` are what a scenario makes of a router's configuration."""
-    isp = the_isp(timers, changes)
+RING_BFD = Bfd(interval_ms=1000, multiplier=3, shut=True)
+
+
+def small_isp(timers: Timers = QUICK, changes: Mapping[str, Change] | None = None) -> Isp:
+    """One ring of four routers instead: pe1, p1, br1 while all is well, else by br2.
+
+    For scenarios that need a lab of their own.  Between p1 and br1 there is BFD with a packet a
+    second, shut until a scenario wants it.
+    """
+    return replace(
+        the_isp(timers, changes),
+        edges=("pe1",),
+        reflectors=("p1",),
+        links=(
+            CoreLink("pe1", "p1"),
+            CoreLink("p1", "br1", bfd=RING_BFD),
+            CoreLink("br1", "br2", cost=20),
+            CoreLink("pe1", "br2"),
+        ),
+    )
+
+
+def topology(isp: Isp | None = None) -> Topology:
+    """The whole lab, with :func:`the_isp` or another one."""
+    isp = isp or the_isp()
     lab = Builder("dual-stack-isp", "A dual-stack ISP with OSPFv2, OSPFv3 and BGP")
     lab.host("pc", routes=["default via 198.51.100.137", "default via 3fff:500:1000::1"])
     lab.router(

@@ -25,10 +25,16 @@ def config_text(router: FrrRouter, daemon: str) -> str:
         f"hostname {router.name}",
         "log timestamp precision 6",
         "log stdout informational",
-        f"log file {TOLD} informational",
+        f"log file {TOLD} debugging",
         *_SECTIONS[daemon](router),
     ]
     return "\n".join(lines) + "\n"
+
+
+def start_bfd(bfd: Bfd) -> tuple[str, ...]:
+    """The command that starts a router's BFD sessions of that kind, which were shut."""
+    typed = ("configure terminal", "bfd", f"profile {_profile(bfd)}", "no shutdown")
+    return ("vtysh", "-d", "bfdd", *(word for line in typed for word in ("-c", line)))
 
 
 def vtysh_text(router: FrrRouter) -> str:
@@ -56,6 +62,8 @@ def _ospfd(router: FrrRouter) -> Iterator[str]:
 
 
 def _ospf6d(router: FrrRouter) -> Iterator[str]:
+    # Of neighbours that go with their interface ospf6d tells nothing; only that the interface goes.
+    yield "debug ospf6 interface"
     yield "router ospf6"
     yield f" ospf6 router-id {router.router_id}"
     yield " log-adjacency-changes detail"
@@ -94,6 +102,8 @@ def _bfdd(router: FrrRouter) -> Iterator[str]:
         yield f"  detect-multiplier {bfd.multiplier}"
         yield f"  receive-interval {bfd.interval_ms}"
         yield f"  transmit-interval {bfd.interval_ms}"
+        if bfd.shut:
+            yield "  shutdown"
         yield " exit"
     yield "exit"
 

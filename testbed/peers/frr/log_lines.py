@@ -1,6 +1,7 @@
 """FRR's log lines as events: adjacencies and sessions that come and go, and what is wrong.
 
-Formats of FRR 8.4 with ``log-adjacency-changes detail`` and ``bgp log-neighbor-changes``.
+Formats of FRR 8.4 with ``log-adjacency-changes detail``, ``bgp log-neighbor-changes`` and
+``debug ospf6 interface``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from testbed.events.routing_kinds import Protocol
 COMPONENT = "frr"
 
 _LINE = re.compile(
-    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([A-Z0-9]+): (?:\[[A-Z0-9-]+\])*\s*(.*)"
+    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([A-Z0-9]+): (?:\[[A-Z0-9 -]+\])*\s*(.*)"
 )
 _IN_SERVICE = {"full", "up"}
 
@@ -28,6 +29,7 @@ _OSPF6 = re.compile(
     r"AdjChg: Nbr (?P<id>[\d.]+)\(\S+\) on (?:\S+%)?(?P<interface>[^%\s]+): "
     r"(?P<was>\S+) -> (?P<now>\S+) \((?P<why>.*)\)"
 )
+_OSPF6_INTERFACE = re.compile(r"Interface state change (?P<interface>\S+): \S+ -> Down")
 _BGP = re.compile(
     r"%ADJCHANGE: neighbor (?P<ip>[0-9a-fA-F.:]+)(?:\(\S*\))? in vrf \S+ "
     r"(?P<now>Up|Down)\s*(?P<why>.*)"
@@ -38,7 +40,15 @@ _BFD = re.compile(
 )
 _BFD_PEER = re.compile(r"peer:(?P<ip>[0-9a-fA-F.:]+)")
 _BFD_INTERFACE = re.compile(r"ifname:(?P<interface>[^\s,\]]+)")
+_CLIENT_GONE = re.compile(r"client \d+ disconnected \d+ (?P<client>\S+) routes removed .*")
 _WRONG = re.compile(r".*(?:mismatch|No such command on config line|MTU \d+ is larger).*")
+
+_CLIENTS: Mapping[str, Protocol] = {
+    "ospf": "OSPFv2",
+    "ospf6": "OSPFv3",
+    "bgp": "BGP",
+    "bfd": "BFD",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +76,24 @@ def read_line(line: str) -> Line | None:
 class LineReader:
     """Turns the lines of one router's daemons into events.
 
-    ``names`` are node names by router ID and by address.
+    A daemon that dies says nothing of its neighbours any more: that they are no longer adjacent is
+    told when zebra notices that the daemon is gone, or else when a new one begins anew.  ``names``
+    are node names by router ID and by address.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
+        self._up: dict[tuple[Protocol, str, str | None], AdjacencyUp] = {}
         self._told: set[str] = set()
 
     def events(self, line: Line) -> Iterator[Event]:
         """What the line tells; most tell nothing."""
-        reader = _READERS.get(line.daemon)
-        found = reader(line.text) if reader else None
-        if found is not None:
-            protocol, match = found
-            yield from self._changed(protocol, match)
+        if line.daemon == "ZEBRA":
+            yield from self._zebra(line.text)
+        elif (gone := _OSPF6_INTERFACE.fullmatch(line.text)) and line.daemon == "OSPF6":
+            yield from self._end("OSPFv3", "InterfaceDown", gone["interface"])
+        elif (found := _adjacency(line)) is not None:
+            yield from self._changed(*found)
         elif _WRONG.fullmatch(line.text):
             # A neighbour that is set up otherwise is complained of with every Hello: once is told.
             kept = re.sub(r"\d+", "", line.text)
@@ -87,55 +101,69 @@ class LineReader:
                 self._told.add(kept)
                 yield Note(f"{line.daemon}: {line.text}")
 
+    def _zebra(self, text: str) -> Iterator[Event]:
+        match = _CLIENT_GONE.fullmatch(text)
+        if match is not None and match["client"] in _CLIENTS:
+            yield from self._end(_CLIENTS[match["client"]], "its daemon has gone")
+
+    def _end(self, protocol: Protocol, why: str, interface: str | None = None) -> Iterator[Event]:
+        """The end of all of a protocol's adjacencies, or of those on an interface."""
+        for key, up in list(self._up.items()):
+            if up.protocol == protocol and interface in (None, up.interface):
+                del self._up[key]
+                yield _down(up, why)
+
     def _changed(self, protocol: Protocol, match: Mapping[str, str | None]) -> Iterator[Event]:
-        was = (match.get("was") or "").lower() in _IN_SERVICE
-        now = (match.get("now") or "").lower() in _IN_SERVICE
         address = match.get("id") or match.get("ip") or "?"
-        neighbor = self._names.get(address, address)
         interface = match.get("interface")
-        if now and not was:
-            yield AdjacencyUp(COMPONENT, protocol, neighbor, address, interface)
-        elif not now and (was or protocol == "BGP"):  # BGP tells only of those that were
-            why = (match.get("why") or "").strip() or None
-            yield AdjacencyDown(COMPONENT, protocol, neighbor, address, interface, why)
+        key = (protocol, address, interface)
+        was, now = ((match.get(part) or "").lower() for part in ("was", "now"))
+        if key in self._up and was not in _IN_SERVICE and (was or now in _IN_SERVICE):
+            yield _down(self._up.pop(key), "a new daemon")
+        if now in _IN_SERVICE and was not in _IN_SERVICE:
+            name = self._names.get(address, address)
+            self._up[key] = AdjacencyUp(COMPONENT, protocol, name, address, interface)
+            yield self._up[key]
+        elif now not in _IN_SERVICE and key in self._up:
+            yield _down(self._up.pop(key), (match.get("why") or "").strip() or None)
 
 
-_Found = tuple[Protocol, Mapping[str, str | None]] | None
+def _down(up: AdjacencyUp, why: str | None) -> AdjacencyDown:
+    return AdjacencyDown(COMPONENT, up.protocol, up.neighbor, up.address, up.interface, why)
 
 
-def _ospf(text: str) -> _Found:
-    match = _OSPF.fullmatch(text)
-    return ("OSPFv2", match.groupdict()) if match else None
+_Found = tuple[Protocol, Mapping[str, str | None]]
 
 
-def _ospf6(text: str) -> _Found:
-    match = _OSPF6.fullmatch(text)
-    return ("OSPFv3", match.groupdict()) if match else None
+def _adjacency(line: Line) -> _Found | None:
+    """An adjacency's change, if the line tells of one."""
+    reader = _READERS.get(line.daemon)
+    return reader(line.text) if reader else None
 
 
-def _bgp(text: str) -> _Found:
-    match = _BGP.fullmatch(text)
-    return ("BGP", match.groupdict()) if match else None
+def _by(protocol: Protocol, pattern: re.Pattern[str]) -> Callable[[str], _Found | None]:
+    def read(text: str) -> _Found | None:
+        match = pattern.fullmatch(text)
+        return (protocol, match.groupdict()) if match else None
+
+    return read
 
 
-def _bfd(text: str) -> _Found:
+def _bfd(text: str) -> _Found | None:
     match = _BFD.fullmatch(text)
     if match is None:
         return None
     peer, interface = _BFD_PEER.search(match["session"]), _BFD_INTERFACE.search(match["session"])
-    return (
-        "BFD",
-        {
-            **match.groupdict(),
-            "ip": peer["ip"] if peer else None,
-            "interface": interface["interface"] if interface else None,
-        },
-    )
+    parts = {
+        "ip": peer["ip"] if peer else None,
+        "interface": interface["interface"] if interface else None,
+    }
+    return "BFD", {**match.groupdict(), **parts}
 
 
-_READERS: dict[str, Callable[[str], _Found]] = {
-    "OSPF": _ospf,
-    "OSPF6": _ospf6,
-    "BGP": _bgp,
+_READERS: Mapping[str, Callable[[str], _Found | None]] = {
+    "OSPF": _by("OSPFv2", _OSPF),
+    "OSPF6": _by("OSPFv3", _OSPF6),
+    "BGP": _by("BGP", _BGP),
     "BFD": _bfd,
 }

@@ -16,11 +16,14 @@ class RouterConfigError(TestbedError):
 class Bfd:
     """Bidirectional forwarding detection (RFC 5880): a packet every so often, so many may miss.
 
-    A neighbour is given up after ``multiplier`` times ``interval_ms``.
+    A neighbour is given up after ``multiplier`` times ``interval_ms``.  ``shut`` keeps it
+    administratively down (section 6.8.16) until somebody says ``no shutdown``
+    (:func:`testbed.peers.frr.config.start_bfd`).
     """
 
     interval_ms: int = 300
     multiplier: int = 3
+    shut: bool = False
 
     def __post_init__(self) -> None:
         # What bfdd takes; also the largest that any of its fields can hold.

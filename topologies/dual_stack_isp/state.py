@@ -1,0 +1,143 @@
+"""What the routers have told, added up: who is adjacent now, and by which hops they forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import TypeAlias
+
+from testbed.events import AdjacencyDown, AdjacencyUp, Record, RouteChanged
+from testbed.lab import Lab
+from topologies.dual_stack_isp.addresses import CONTENT_V4, CONTENT_V6, CUSTOMERS_V4, CUSTOMERS_V6
+from topologies.dual_stack_isp.core import Isp, isp_routers
+from topologies.dual_stack_isp.internet import CONTENT, outside_routers
+from topologies.dual_stack_isp.topology import CUSTOMER
+
+Adjacency: TypeAlias = tuple[str, str, str]
+"""Router, protocol, and the interface (OSPF, BFD) or the neighbour's address (BGP)."""
+
+Forwarding: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
+"""Router and prefix to the names of the interfaces by which it is forwarded."""
+
+PREFERRED = ("pc", "cpe", "pe1", "p1", "br1", "transit-a", CONTENT, "www")
+"""The way from pc to www while all is well; the way back is the same."""
+
+_SETTLE_S = 120.0
+
+
+def expected_adjacencies(isp: Isp) -> set[Adjacency]:
+    """All that must be up when all is well."""
+    found: set[Adjacency] = set()
+    for router in (*isp_routers(isp).values(), *outside_routers(isp)):
+        for interface in router.ospf:
+            found |= {(router.name, protocol, interface.name) for protocol in ("OSPFv2", "OSPFv3")}
+        sessions = router.bgp.neighbors if router.bgp else ()
+        found |= {(router.name, "BGP", session.address) for session in sessions}
+    return found
+
+
+def adjacencies(records: Iterable[Record]) -> set[Adjacency]:
+    """All that are up by what the routers have told; without BFD's sessions."""
+    up: set[Adjacency] = set()
+    for record in records:
+        event = record.event
+        if not isinstance(event, AdjacencyUp | AdjacencyDown) or event.protocol == "BFD":
+            continue
+        place = event.address if event.protocol == "BGP" else event.interface
+        key = (record.node or "", event.protocol, place or "")
+        if isinstance(event, AdjacencyUp):
+            up.add(key)
+        else:
+            up.discard(key)
+    return up
+
+
+def forwarding(records: Iterable[Record]) -> Forwarding:
+    """By which interfaces every router forwards the routes that its daemons made."""
+    table: dict[tuple[str, str], tuple[str, ...]] = {}
+    for record in records:
+        if isinstance(record.event, RouteChanged):
+            hops = tuple(hop.rpartition("dev ")[2] for hop in record.event.now)
+            table[record.node or "", record.event.prefix] = hops
+    return table
+
+
+def preferred_hops() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What :func:`forwarding` must have for packets to go the preferred way, both ways."""
+    routers = PREFERRED[2:-1]
+    customer_v4, customer_v6 = CUSTOMER.prefixes
+    wanted: dict[tuple[str, str], tuple[str, ...]] = {}
+    for here, further in pairwise(routers):
+        for prefix in (str(CONTENT_V4), str(CONTENT_V6)):
+            wanted[here, prefix] = (further,)
+    for further, here in pairwise(routers):
+        inside = here in ("p1", "br1")
+        theirs = (customer_v4, customer_v6) if inside else (str(CUSTOMERS_V4), str(CUSTOMERS_V6))
+        for prefix in theirs:
+            wanted[here, prefix] = (further,)
+    return wanted
+
+
+def await_settled(lab: Lab, isp: Isp) -> None:
+    """Wait until every adjacency is up and packets go the preferred way.
+
+    Raises:
+        LabError: they do not.
+    """
+    adjacent, hops = expected_adjacencies(isp), preferred_hops()
+
+    def settled(records: list[Record]) -> bool:
+        table = forwarding(records)
+        return adjacent <= adjacencies(records) and all(
+            table.get(key) == wanted for key, wanted in hops.items()
+        )
+
+    lab.wait_for(settled, "all adjacencies and the preferred way", timeout=_SETTLE_S)
+
+
+def await_hop(lab: Lab, node: str, prefixes: Iterable[str], interface: str) -> None:
+    """Wait until a router forwards these prefixes by that interface alone.
+
+    Raises:
+        LabError: it does not.
+    """
+    wanted = list(prefixes)
+
+    def there(records: list[Record]) -> bool:
+        table = forwarding(records)
+        return all(table.get((node, prefix)) == (interface,) for prefix in wanted)
+
+    lab.wait_for(there, f"{node} to forward by {interface}", timeout=_SETTLE_S)
+
+
+def await_gone(lab: Lab, node: str, prefixes: Iterable[str]) -> None:
+    """Wait until a router's daemons have no route to these prefixes any more.
+
+    Raises:
+        LabError: they still have.
+    """
+    wanted = list(prefixes)
+
+    def there(records: list[Record]) -> bool:
+        table = forwarding(records)
+        return not any(table.get((node, prefix)) for prefix in wanted)
+
+    lab.wait_for(there, f"{node} to have no route", timeout=_SETTLE_S)
+
+
+def await_down(lab: Lab, gone: Iterable[Adjacency]) -> None:
+    """Wait until the routers have given up these neighbours.
+
+    Raises:
+        LabError: they do not.
+    """
+    wanted = set(gone)
+    lab.wait_for(
+        lambda records: not wanted & adjacencies(records),
+        f"the end of {sorted(wanted)}",
+        timeout=2 * _SETTLE_S,
+    )
+
+
+TO_WWW = (str(CONTENT_V4), str(CONTENT_V6))
+"""The prefixes of the server's network."""
