@@ -135,9 +135,10 @@ of single rounds."""
 _NOTE = """\
 *Processes* are those that run while the lab is idle, besides the one that owns it. For containers
 that is, for each node, the container's first process and Docker's shim beside it, and one keeper
-for the lab; the engine itself serves all labs and is not counted. Our Mininet nodes have Mininet's
-shell each, beside one process for Mininet itself. *down* is until the call returns: containers are
-then removed, bare namespaces are freed by the kernel in the background. Containers are made of our
-image `base` (ip, ping, ps), for Kathara, too, which is *up* when every node's start-up commands are
-done. The smallest line is built three times in each round. Run only when asked for:
+for the lab (for Kathara none, but the switches of its plugin); the engine itself serves all labs
+and is not counted. Our Mininet nodes have Mininet's shell each, beside one process for Mininet
+itself. *down* is until the call returns: containers are then removed, bare namespaces are freed by
+the kernel in the background. Containers are made of our image `base` (ip, ping, ps), and the engine
+does no health checks in them; for Kathara, too, which is *up* when every node's start-up commands
+are done. The smallest line is built three times in each round. Run only when asked for:
 `python -m bench --only backends --record`."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 
 from bench.contender import container_processes
 from testbed.backends.docker_keeper import labels, leftovers
@@ -30,6 +34,28 @@ def why_not(image: str) -> str | None:
     finally:
         client.close()
     return None
+
+
+@contextmanager
+def without_health_check(image: str) -> Iterator[str]:
+    """The same image, but the engine asks its containers for nothing; as long as this lasts.
+
+    Our labs have the engine ask for nothing either; somebody else's cannot say so themselves.
+
+    Yields:
+        its reference.
+    """
+    client = open_engine()
+    name = f"testbed-bench/{image}-{os.getpid()}:latest"
+    recipe = f"FROM {reference(image)}\nHEALTHCHECK NONE\n"
+    try:
+        client.images.build(fileobj=BytesIO(recipe.encode()), tag=name, rm=True)
+        try:
+            yield name
+        finally:
+            client.images.remove(name, force=True)
+    finally:
+        client.close()
 
 
 def processes_of(lab: str) -> set[int]:

@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
 from bench import containers
 from bench.contender import Report
 from bench.rounds import ContenderError, run_contender
-from testbed.images import engine, reference
+from testbed.images import engine
 
 NAME = "Kathara"
 _PINS = Path(__file__).with_name("kathara.txt")
@@ -30,10 +30,13 @@ _LONGEST_CLEAR = 120.0
 
 
 class Kathara:
-    """Kathara in a folder; ``missing`` is why it cannot run here, None if it can."""
+    """Kathara in a folder, with nodes from an image.
+
+    ``missing`` is why it cannot run here, None if it can.
+    """
 
     def __init__(self, folder: Path, image: str) -> None:
-        self._folder, self._image = folder, reference(image)
+        self._folder, self.image = folder, image
         self._numbers = count(1)
         self.missing = containers.why_not(image) or self._install() or self._check()
 
@@ -44,11 +47,10 @@ class Kathara:
             ContenderError: it failed; what it left was ended, or is named.
         """
         lab = f"bench-{os.getpid()}-{next(self._numbers)}"
-        command = self._command("line", lab, str(nodes), self._image)
+        where = f"{NAME} with {nodes} routers"
         try:
-            return run_contender(
-                command, f"{NAME} with {nodes} routers", longest, environment=self._environment()
-            )
+            command = self._command("line", lab, str(nodes), self.image)
+            return run_contender(command, where, longest, environment=self._environment())
         except BaseException as error:
             trouble = self._attempt(self._command("clear", lab), _LONGEST_CLEAR)
             if trouble:
@@ -99,5 +101,8 @@ class Kathara:
 @contextmanager
 def installed(image: str) -> Iterator[Kathara]:
     """Kathara, as long as this lasts."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        yield Kathara(Path(folder), image)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
+        found = Kathara(Path(folder), image)
+        if found.missing is None:
+            found.image = stack.enter_context(containers.without_health_check(image))
+        yield found

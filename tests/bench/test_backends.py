@@ -25,6 +25,8 @@ from bench.our_runs import IMAGE, run_ours
 from bench.rounds import ContenderError, Measured, Results, run_contender
 from bench.section import Section, markdown, section_json
 from testbed.backends.registry import trouble
+from testbed.images import reference
+from testbed.images.engine import connected
 from testbed.model.topology import BACKENDS, DOCKER, MININET, NETNS
 from testbed.supervisor.channel import running_labs
 from tests.lab.conftest import unique
@@ -121,6 +123,19 @@ def test_kathara_is_not_installed_where_it_could_not_run(
     monkeypatch.setattr(containers, "why_not", lambda image: f"no image {image}")
     with kathara.installed("base") as found:
         assert found.missing == "no image base"
+
+
+def test_an_image_without_health_check_is_there_as_long_as_it_is_wanted() -> None:
+    why = containers.why_not(IMAGE)
+    if why is not None:
+        pytest.skip(f"{DOCKER}: {why}")
+    with connected() as client:
+        assert client.images.get(reference(IMAGE)).attrs["Config"]["Healthcheck"]["Test"]
+        with containers.without_health_check(IMAGE) as name:
+            assert client.images.get(name).attrs["Config"]["Healthcheck"]["Test"] == ["NONE"]
+        assert containers.why_not(name) == (
+            f"there is no container image {name}, which `make images` builds"
+        )
 
 
 def _why_not(backend: str) -> str | None:
