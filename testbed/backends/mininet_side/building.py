@@ -34,6 +34,7 @@ def build(file: str, topo: str, options: list[str], seed: int) -> Mininet:
     """
     random.seed(seed)  # MAC addresses
     custom = load(file, topo, options)
+    notes.extend(custom.notes)
     _check_tc()
     _adapt_open_vswitch(has_controller=bool(custom.controllers))
     quietRun("ip link set lo up")  # controllers listen there

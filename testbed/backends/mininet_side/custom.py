@@ -62,6 +62,9 @@ _CONTROLLERS: dict[str, Any] = {
     "ryu": Ryu,
 }
 
+SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size")
+"""The parameters by which a link is made worse; a plain Link ignores them."""
+
 
 @dataclass(frozen=True)
 class Custom:
@@ -78,6 +81,7 @@ class Custom:
     link: Any
     link_options: Mapping[str, Any]
     controllers: tuple[Any, ...]
+    notes: tuple[str, ...]
     static_arp: bool
     own_macs: bool
     ip_base: str
@@ -98,6 +102,14 @@ def load(file: str, topo: str, options: Sequence[str]) -> Custom:
         raise LabError(
             f"{chosen_name!r} is a {type(made).__name__} and not a Topo of Mininet", where=file
         )
+    shaped = _asked_for(SHAPING, [info for _, _, info in made.links(withInfo=True)])
+    limited = _asked_for(("cpu", "cores"), [made.nodeInfo(name) for name in made.hosts()])
+    link = chosen.link or ("tc" if shaped else "default")
+    notes = []
+    if shaped and not chosen.link:
+        notes.append(f"links are TCLinks, since the class gives them {shaped}; mn wants --link tc")
+    if limited:
+        notes.append(f"no host's CPU is limited, although the class gives some of them {limited}")
     controllers = [
         _class(file, names, "controllers", _CONTROLLERS, text)
         for text in chosen.controller
@@ -108,13 +120,27 @@ def load(file: str, topo: str, options: Sequence[str]) -> Custom:
         topo=made,
         switch=_class(file, names, "switches", _SWITCHES, chosen.switch),
         host=_class(file, names, "hosts", _HOSTS, chosen.host),
-        link=_class(file, names, "links", _LINKS, chosen.link),
-        link_options=splitArgs(chosen.link)[2],
+        link=_class(file, names, "links", _LINKS, link),
+        link_options=splitArgs(link)[2],
         controllers=tuple(controllers),
+        notes=tuple(notes),
         static_arp=chosen.arp,
         own_macs=chosen.mac,
         ip_base=chosen.ipbase,
     )
+
+
+def _asked_for(names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> str:
+    """Those of the parameters that some item has and its own class, or none, is to deal with."""
+    found = {
+        name
+        for item in items
+        if item.get("cls") is None
+        for name in names
+        for part in (item, item.get("params1") or {}, item.get("params2") or {})
+        if part.get(name) is not None
+    }
+    return ", ".join(name for name in names if name in found)
 
 
 def _run_file(file: str) -> Mapping[str, Any]:
@@ -238,7 +264,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(prog="mn", add_help=False, allow_abbrev=False)
     parser.add_argument("--switch", default="default")
     parser.add_argument("--host", default="default")
-    parser.add_argument("--link", default="default")
+    parser.add_argument("--link")
     parser.add_argument("--controller", action="append", default=[])
     parser.add_argument("--mac", action="store_true")
     parser.add_argument("--arp", action="store_true")

@@ -131,6 +131,20 @@ def test_delay_without_netem_is_an_error_and_not_a_fast_link(tmp_path: Path) -> 
     assert "--kernel guest" in str(caught.value.hint)
 
 
+def test_a_delay_is_never_ignored_silently(tmp_path: Path, up: Up) -> None:
+    """A plain Link passes over ``delay``; so does a Host over ``cpu``."""
+    drawn = mininet_topology(f"{CAMPUS}:Plain", name="plain")
+    assert [end.impairment for end in drawn.links[0].ends] == [Impairment(delay=0.02)] * 2
+    asked = mininet_topology(f"{CAMPUS}:Plain", options=["--link", "default"], name="plain")
+    assert [end.impairment for end in asked.links[0].ends] == [None] * 2
+    lab = up(asked)
+    notes = [one.event.text for one in lab.events() if isinstance(one.event, Note)]
+    assert notes == ["no host's CPU is limited, although the class gives some of them cpu"]
+    if missing("netem") is not None:
+        with pytest.raises(KernelUnsupportedError, match="netem delay 20ms"):
+            Lab.up(drawn, name=unique("plain"), run_folder=tmp_path / "run")
+
+
 def test_what_mininet_ignores_is_told(up: Up) -> None:
     lab = up(mininet_topology(f"{CAMPUS}:TooFast", name="ignored"))
     notes = [one.event.text for one in lab.events() if isinstance(one.event, Note)]

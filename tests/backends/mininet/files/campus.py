@@ -56,6 +56,13 @@ class TooFast(Shaped):
         super().build(delay=None, bw=5000)
 
 
+class Plain(Topo):
+    """Slow lines of no class: whoever made the network would have said TCLink."""
+
+    def build(self):
+        self.addLink(self.addHost("h1", cpu=0.5), self.addHost("h2"), delay="20ms")
+
+
 class Twice(Topo):
     """Two links between the same two nodes."""
 
