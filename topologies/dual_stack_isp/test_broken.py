@@ -12,6 +12,7 @@ from testbed.peers.frr.router import FrrRouter
 from testbed.scenarios.evidence import Evidence
 from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.dual_stack_isp.account import FAMILIES
+from topologies.dual_stack_isp.addresses import CUSTOMERS_V4, CUSTOMERS_V6
 from topologies.dual_stack_isp.needed import MARKS
 from topologies.dual_stack_isp.run import journey
 from topologies.dual_stack_isp.state import (
@@ -23,7 +24,7 @@ from topologies.dual_stack_isp.state import (
     await_settled,
     expected_adjacencies,
 )
-from topologies.dual_stack_isp.topology import small_isp
+from topologies.dual_stack_isp.topology import CUSTOMER, small_isp
 from topologies.dual_stack_isp.topology import topology as dual_stack_isp
 
 pytestmark = MARKS
@@ -99,7 +100,10 @@ def test_routers_that_disagree_about_hellos_never_meet_and_say_so(
     }
     lab.wait_for(lambda records: adjacencies(records) == others, "all others", timeout=60)
     await_hop(lab, "pe1", TO_WWW, "br2")
-    await_hop(lab, "br1", ("198.51.100.136/29", "3fff:500:1000::/48"), "br2")
+    await_hop(lab, "br1", CUSTOMER.prefixes, "br2")
+    announced = (str(CUSTOMERS_V4), str(CUSTOMERS_V6))
+    await_hop(lab, "transit-a", announced, "br1")
+    await_hop(lab, "content", announced, "transit-a")
     with journey(lab, evidence, "mismatch.pcapng") as (kept, note):
         lab.sleep(1)
         note("all along")

@@ -112,7 +112,7 @@ def test_without_ospfd_a_router_swallows_ipv4_until_its_neighbours_notice(
     killed = kept.outages("IPv4")[0]
     assert "p1" in killed.died
     assert set(killed.died) <= {"p1", "pe1", "br1"}
-    assert ROUND_THE_LINK in [way.there for way in kept.ways("IPv4")]
+    assert any("p1" not in way.there for way in kept.ways("IPv4"))
     assert kept.outages("IPv6") == []
     assert {way.there for way in kept.ways("IPv6")} == {PREFERRED}
 

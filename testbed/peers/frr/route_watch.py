@@ -35,6 +35,7 @@ _RECEIVE = 1 << 16
 _RTMSG_BYTES = 12
 _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 5, 9, 18
 _NEXTHOP = struct.Struct("=HBBi")
+_DEAD = 0x1  # RTNH_F_DEAD: its interface is off, and it is kept for the others' sake
 
 Hop = tuple[str | None, int]
 """A next hop: its address if it has one, and the number of the interface."""
@@ -68,14 +69,15 @@ def read_route(body: bytes) -> Route | None:
 
 
 def _several(data: bytes) -> Iterator[Hop]:
-    """The next hops of a route with more than one (``struct rtnexthop``)."""
+    """The next hops in use of a route with more than one (``struct rtnexthop``)."""
     while len(data) >= _NEXTHOP.size:
-        size, _, _, link = _NEXTHOP.unpack_from(data)
+        size, flags, _, link = _NEXTHOP.unpack_from(data)
         if not _NEXTHOP.size <= size <= len(data):
             raise ValueError(f"a next hop of impossible length {size}")
         found = split_attributes(data[:size], _NEXTHOP.size)
         gateway = found.get(_RTA_GATEWAY) or found.get(_RTA_VIA, b"")[2:]
-        yield (str(ip_address(gateway)) if gateway else None), link
+        if not flags & _DEAD:
+            yield (str(ip_address(gateway)) if gateway else None), link
         data = data[(size + 3) & ~3 :]
 
 

@@ -1,0 +1,1 @@
+"""FRR as a router: configuration, log lines, routes, answers."""
