@@ -114,10 +114,32 @@ def _seconds(value: object) -> float:
 
 
 def with_contents_of(built: Topology, wanted: Topology) -> Topology:
-    """What Mininet built, with the name, services, firewalls and faults that were asked for."""
+    """What Mininet built, with the name, services, firewalls, faults and impairments asked for."""
     asked = {node.name: node for node in wanted.nodes}
+    worse = {end.label: impairment for end, impairment in impaired_besides(built, wanted)}
+    links = (
+        replace(
+            link,
+            ends=tuple(
+                replace(end, impairment=worse.get(end.label, end.impairment)) for end in link.ends
+            ),
+        )
+        for link in built.links
+    )
     nodes = (
         replace(asked[node.name], role=node.role, note=node.note) if node.name in asked else node
         for node in built.nodes
     )
-    return replace(wanted, nodes=tuple(nodes), links=built.links)
+    return replace(wanted, nodes=tuple(nodes), links=tuple(links))
+
+
+def impaired_besides(built: Topology, wanted: Topology) -> Iterator[tuple[Interface, Impairment]]:
+    """The interfaces that are to be worse than Mininet made them, and how bad."""
+    asked = {
+        end.label: end.impairment or link.impairment for link in wanted.links for end in link.ends
+    }
+    for link in built.links:
+        for end in link.ends:
+            impairment = asked.get(end.label)
+            if impairment is not None and impairment != end.impairment:
+                yield end, impairment

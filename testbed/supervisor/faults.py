@@ -44,8 +44,7 @@ class Faults:
             case model.RESTORE:
                 self._restore(self._ports(fault.target))
             case model.IMPAIR:
-                for port in self._ports(fault.target):
-                    self._impair(port, fault.impairment or Impairment())
+                self.impair(fault.target, fault.impairment or Impairment())
             case model.FLUSH_ADDRESSES:
                 self._each(fault, self._flush)
             case model.SET_ADDRESSES:
@@ -65,6 +64,15 @@ class Faults:
         if fault.impairment is not None:
             detail = Shape("", "", 0, fault.impairment).text().removeprefix("shape : ")
         self._journal.say(FaultApplied(fault.kind, fault.target, detail, due_ns))
+
+    def impair(self, target: str, impairment: Impairment) -> None:
+        """Make a link or one interface as bad as told.
+
+        Raises:
+            LabError: there is no such thing in this lab, or the kernel refused.
+        """
+        for port in self._ports(target):
+            self._impair(port, impairment)
 
     def _each(self, fault: Fault, action: object) -> None:
         for port in self._ports(fault.target):

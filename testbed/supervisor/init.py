@@ -22,7 +22,7 @@ from testbed.events import LabDown, LabUp, Note
 from testbed.kernel import mounts, namespaces
 from testbed.kernel.channel import Channel, ChannelClosedError
 from testbed.kernel.faces import error_to_json, report_failure
-from testbed.model.mininet import with_contents_of
+from testbed.model.mininet import impaired_besides, with_contents_of
 from testbed.model.record import FILE, record_text
 from testbed.model.topology import MININET
 from testbed.plan.operations import StartService
@@ -192,10 +192,12 @@ class LabInit:
             if node.name not in known:
                 self.nodes.add(LabNode(node.name, node.role, MININET, places[node.name]))
             self.nodes[node.name].role = node.role
-        settle(built.wires, self.nodes)
         plan = self._spec.plan
         plan = replace(plan, operations=(*plan.operations, *built.steps))
         self.faults.use(plan)
+        for end, impairment in impaired_besides(built.topology, self._spec.topology):
+            self.faults.impair(end.label, impairment)
+        settle(built.wires, self.nodes)
         self._spec = replace(self._spec, topology=topology, plan=plan)
         record = self._spec.run_folder / FILE
         record.write_text(record_text(topology), encoding="utf-8")

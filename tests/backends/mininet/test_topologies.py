@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from testbed.errors import KernelUnsupportedError, TestbedError
+from testbed import mininet as public
+from testbed.backends import mininet_process
+from testbed.errors import KernelUnsupportedError, MissingFeatureError, TestbedError
 from testbed.events import Note
 from testbed.evidence.pcapng_reader import PcapngReader
 from testbed.lab import Lab
@@ -19,7 +23,7 @@ from testbed.model.topology import ROUTER, SWITCH
 from testbed.scenarios.needs import missing
 from tests.backends.mininet.conftest import FILES, say
 from tests.cli.conftest import run
-from tests.lab.conftest import unique
+from tests.lab.conftest import two_hosts, unique
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.usefixtures("mininet")]
 Up = Callable[..., Lab]
@@ -85,18 +89,28 @@ def test_services_and_the_record(campus: Lab, up: Up) -> None:
     drawn = mininet_topology(f"{CAMPUS}:Campus", name="served")
     server = Service("web", ("python3", "-m", "http.server", "80"), ready=Ready("tcp", "80"))
     nodes = tuple(
-        _with(node, services=(server,)) if node.name == "h2" else node for node in drawn.nodes
+        replace(node, services=(server,)) if node.name == "h2" else node for node in drawn.nodes
     )
-    lab = up(_with(drawn, nodes=nodes))
+    lab = up(replace(drawn, nodes=nodes))
     assert lab.status()["services"] == {"h2/web": "ready"}
     assert lab.run("h1", ["curl", "-sS", "http://192.168.2.100/"]).ok
     assert Lab.connect(lab.name).topology == lab.topology
 
 
-def _with(item: object, **changes: object) -> object:
-    from dataclasses import replace
-
-    return replace(item, **changes)  # type: ignore[type-var]
+def test_more_impairment_than_the_class_has(up: Up) -> None:
+    drawn = mininet_topology(f"{CAMPUS}:Campus", name="worse")
+    slow = Impairment(rate=10_000_000)
+    links = tuple(
+        replace(link, impairment=slow) if link.name == "s1-r0" else link for link in drawn.links
+    )
+    lab = up(replace(drawn, links=links))
+    for node, interface in (("s1", "s1-eth1"), ("r0", "r0-eth1")):
+        assert "tbf" in lab.run(node, ["tc", "qdisc", "show", "dev", interface]).stdout
+        assert "tbf" not in lab.run("r0", ["tc", "qdisc", "show", "dev", "r0-eth2"]).stdout
+    impaired = [
+        end.label for link in lab.topology.links for end in link.ends if end.impairment == slow
+    ]
+    assert impaired == ["s1:s1-eth1", "r0:r0-eth1"]
 
 
 @pytest.mark.parametrize("options", [[], ["--switch", "ovs"], ["--switch", "ovsbr"]])
@@ -250,3 +264,19 @@ def test_the_command(tmp_path: Path) -> None:
     assert down.returncode == 0
     wrong = run("up", "pair", "--mininet-topo", f"{CAMPUS}:Campus")
     assert (wrong.returncode, "name a topology, or a Mininet class" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("how", ["the backend", "somebody's topology"])
+def test_without_mininet_the_error_says_what_to_install(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interpreter of the tests stands for a Python without the module."""
+    monkeypatch.setattr(public, "PYTHON", sys.executable)
+    monkeypatch.setattr(mininet_process, "PYTHON", sys.executable)
+    with pytest.raises(MissingFeatureError, match="Mininet cannot be loaded: No module") as caught:
+        if how == "the backend":
+            folder = tmp_path / "run"
+            Lab.up(two_hosts(), name=unique("none"), run_folder=folder, backend="mininet")
+        else:
+            mininet_topology(f"{CAMPUS}:Campus")
+    assert caught.value.hint == "apt-get install --no-install-recommends mininet"
