@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,7 +103,7 @@ def test_times_are_read_to_the_nanosecond() -> None:
 
 
 def test_a_timer_runs_out_after_what_was_heard() -> None:
-    timer = Timer("OSPFv2", "IPv4", "ospf", 40)
+    timer = Timer("OSPFv2", "IPv4", 40)
     row = GivenUp("r1", "r2", timer, heard_ns=2 * _S, told_ns=42 * _S + _S // 10)
     assert row.due_ns == 42 * _S
     assert row.late_s == pytest.approx(0.1)
@@ -114,14 +112,14 @@ def test_a_timer_runs_out_after_what_was_heard() -> None:
 def test_a_neighbour_that_nobody_gave_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it was given up before the silence, or another was."""
     monkeypatch.setattr("topologies.dual_stack_isp.timers.last_heard_ns", lambda *_: 0)
-    timer = Timer("BGP", "IPv6", "bgp", 180)
+    timer = Timer("BGP", "IPv6", 180)
 
     def down(at: int, node: str, neighbor: str, address: str) -> Record:
         event = AdjacencyDown("frr", "BGP", neighbor, address)
         return Record(at, "service", event, node)
 
     right = [down(9, "r1", "r2", "3fff::2"), down(8, "r2", "r1", "3fff::1")]
-    rows = given_up(_line(), "two", [timer], right, Path("x"), 5)
+    rows = given_up(_line(), "two", [timer], right, [], 5)
     assert [(row.node, row.told_ns) for row in rows] == [("r1", 9), ("r2", 8)]
     for wrong in (
         down(4, "r1", "r2", "3fff::2"),
@@ -129,4 +127,4 @@ def test_a_neighbour_that_nobody_gave_up_is_an_error(monkeypatch: pytest.MonkeyP
         down(9, "r1", "r2", "192.0.2.1"),
     ):
         with pytest.raises(TestbedError, match="r1:r2 did not give r2 up"):
-            given_up(_line(), "two", [timer], [wrong, right[1]], Path("x"), 5)
+            given_up(_line(), "two", [timer], [wrong, right[1]], [], 5)

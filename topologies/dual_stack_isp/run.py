@@ -16,7 +16,16 @@ from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.dual_stack_isp import account
 from topologies.dual_stack_isp.account import FAMILIES, Outage, Way, seconds
 from topologies.dual_stack_isp.addresses import WWW, WWW_V6
-from topologies.dual_stack_isp.wire import ECHOES, Cables, Family, Trip, read_trips
+from topologies.dual_stack_isp.wire import (
+    ECHOES,
+    ROUTING,
+    Cables,
+    Family,
+    Row,
+    Trip,
+    read_rows,
+    read_trips,
+)
 
 _PATIENCE_S = 30.0
 _REPORTED = 60
@@ -29,6 +38,7 @@ class Journey:
     path: Path
     every_s: float
     marks: list[tuple[str, int]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
@@ -51,19 +61,27 @@ class Journey:
 
 @contextmanager
 def journey(
-    lab: ScenarioLab, evidence: Evidence, file: str, *, every_s: float = 0.05
+    lab: ScenarioLab,
+    evidence: Evidence,
+    file: str,
+    *,
+    every_s: float = 0.05,
+    listen_s: float = 0.0,
 ) -> Iterator[tuple[Journey, Callable[[str], None]]]:
     """Have pc ping www over both families; with it comes a function that notes a moment.
 
-    Everything is kept as evidence at the end, also when a scenario fails in between.
+    The capture begins ``listen_s`` before that.  What came of it is kept as evidence.
     """
     cables = Cables.of(lab.topology)
-    with lab.capture(*cables.captured(), file=file, expression=ECHOES) as capture:
+    with lab.capture(
+        *cables.captured(), file=file, expression=f"({ECHOES}) or {ROUTING}"
+    ) as capture:
         kept = Journey(capture.path, every_s)
 
         def note(name: str) -> None:
             kept.marks.append((name, lab.clock.now_ns()))
 
+        lab.sleep(listen_s)
         commands = [
             lab.start("pc", ["ping", "-q", "-n", "-i", f"{every_s:g}", address])
             for address in (WWW, WWW_V6)
@@ -77,7 +95,8 @@ def journey(
             for command in commands:
                 command.wait(_PATIENCE_S)
             note("end")
-    kept.trips = read_trips(capture.path, cables, "pc")
+    kept.rows = read_rows(capture.path)
+    kept.trips = read_trips(kept.rows, cables, "pc")
     kept.records = lab.events()
     _tell(lab, kept)
     _keep(evidence, kept)
@@ -100,7 +119,7 @@ def _tell(lab: Lab, kept: Journey) -> None:
 
 def _keep(evidence: Evidence, kept: Journey) -> None:
     zero_ns = kept.marks[1][1] if len(kept.marks) > 2 else kept.mark_ns("begin")
-    evidence.file("The pings, on every cable", kept.path)
+    evidence.file("The pings, OSPF, BGP and BFD, on every cable", kept.path)
     evidence.table(
         "What was done",
         ("when", "what"),

@@ -110,21 +110,6 @@ def await_hop(lab: Lab, node: str, prefixes: Iterable[str], interface: str) -> N
     lab.wait_for(there, f"{node} to forward by {interface}", timeout=_SETTLE_S)
 
 
-def await_gone(lab: Lab, node: str, prefixes: Iterable[str]) -> None:
-    """Wait until a router's daemons have no route to these prefixes any more.
-
-    Raises:
-        LabError: they still have.
-    """
-    wanted = list(prefixes)
-
-    def there(records: list[Record]) -> bool:
-        table = forwarding(records)
-        return not any(table.get((node, prefix)) for prefix in wanted)
-
-    lab.wait_for(there, f"{node} to have no route", timeout=_SETTLE_S)
-
-
 def await_down(lab: Lab, gone: Iterable[Adjacency]) -> None:
     """Wait until the routers have given up these neighbours.
 

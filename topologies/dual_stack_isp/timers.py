@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.events import AdjacencyDown, Record
@@ -17,16 +16,15 @@ from testbed.model import Interface, Topology
 from testbed.plan.planner import mac_address
 from testbed.scenarios.evidence import Evidence
 from topologies.dual_stack_isp.account import seconds
-from topologies.dual_stack_isp.wire import Family, last_heard_ns
+from topologies.dual_stack_isp.wire import Cables, Family, Row, last_heard_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A protocol's timer: what starts it anew, as tshark names it, and its length."""
+    """A protocol's timer, which every message of its kind starts anew, and its length."""
 
     protocol: Protocol
     family: Family
-    message: str
     seconds: float
 
 
@@ -56,7 +54,7 @@ def given_up(
     link: str,
     timers: Iterable[Timer],
     records: Sequence[Record],
-    capture: Path,
+    rows: Sequence[Row],
     silent_ns: int,
 ) -> list[GivenUp]:
     """What became of a cable's two ends after it went silent, for each timer.
@@ -66,15 +64,11 @@ def given_up(
     """
     found = []
     left, right = topology.link(link).ends
+    captured = Cables.of(topology).on(link)
     for timer in timers:
         for here, there in ((left, right), (right, left)):
-            heard_ns = last_heard_ns(
-                capture,
-                f"{here.node}/{here.name}",
-                timer.message,
-                mac_address(topology, there),
-                silent_ns,
-            )
+            mac = mac_address(topology, there)
+            heard_ns = last_heard_ns(rows, timer.protocol, timer.family, captured, mac, silent_ns)
             told_ns = _told_ns(records, here, there.node, timer, silent_ns)
             found.append(GivenUp(here.node, there.node, timer, heard_ns, told_ns))
     return found

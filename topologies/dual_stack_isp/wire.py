@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from testbed.errors import TestbedError
+from testbed.events.routing_kinds import Protocol
 from testbed.model import Topology
 
 ECHOES = (
@@ -22,16 +23,18 @@ ECHOES = (
 """A capture filter: echo requests and replies of both families."""
 
 ROUTING = "ip proto 89 or ip6 proto 89 or tcp port 179 or udp port 3784"
-"""A capture filter: OSPF, BGP, BFD."""
+"""A capture filter: OSPF, BGP, BFD (but not its echoes)."""
 
 Family: TypeAlias = Literal["IPv4", "IPv6"]
 Nodes: TypeAlias = tuple[str, ...]
 
 _NAMES = (
-    *("frame.interface_name", "frame.time_epoch", "ip.ttl", "ipv6.hlim"),
+    *("frame.interface_name", "frame.time_epoch", "eth.src", "ip.ttl", "ipv6.hlim"),
     *("icmp.type", "icmp.ident", "icmp.seq"),
     *("icmpv6.type", "icmpv6.echo.identifier", "icmpv6.echo.sequence_number"),
+    *("ospf.msg", "tcp.len", "udp.dstport"),
 )
+_HELLO, _BFD_PORT = "1", "3784"
 _REQUESTS = ("8", "128")
 
 
@@ -62,15 +65,28 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Cables:
-    """Both nodes of every cable, by the interface of it that is captured (``node/interface``)."""
+    """Both nodes of every cable, by the interface of it that is captured (``node/interface``).
+
+    ``names`` are those interfaces by the link's name.
+    """
 
     ends: Mapping[str, tuple[str, str]]
+    names: Mapping[str, str]
 
     @classmethod
     def of(cls, topology: Topology) -> Cables:
         """Those of a lab in which every link is a cable, captured at its last end."""
-        cables = [(link.ends[-1], link.ends[0].node) for link in topology.links]
-        return cls({f"{last.node}/{last.name}": (last.node, one) for last, one in cables})
+        captured = {
+            link.name: f"{link.ends[-1].node}/{link.ends[-1].name}" for link in topology.links
+        }
+        pairs = {
+            captured[link.name]: (link.ends[-1].node, link.ends[0].node) for link in topology.links
+        }
+        return cls(pairs, captured)
+
+    def on(self, link: str) -> str:
+        """The interface at which a link is captured."""
+        return self.names[link]
 
     def captured(self) -> tuple[str, ...]:
         """The interfaces, as :meth:`testbed.lab.Lab.capture` wants them."""
@@ -94,23 +110,42 @@ class Cables:
         return tuple(path)
 
 
-def read_trips(capture: Path, cables: Cables, sender: str) -> list[Trip]:
+Row: TypeAlias = Mapping[str, str]
+"""A packet's fields by tshark's names; empty where it has none."""
+
+
+def read_rows(capture: Path) -> list[Row]:
+    """All packets of a capture, in one reading: tshark takes its time to start.
+
+    Raises:
+        TestbedError: tshark fails; its own words are in the error.
+    """
+    command = ["tshark", "-n", "-r", str(capture), "-T", "fields"]
+    for name in _NAMES:
+        command += ["-e", name]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("tshark: ")]
+        what = "; ".join(lines) or f"tshark fails with status {result.returncode}"
+        raise TestbedError(what, where=str(capture))
+    return [dict(zip(_NAMES, line.split("\t"), strict=True)) for line in result.stdout.splitlines()]
+
+
+def read_trips(rows: Iterable[Row], cables: Cables, sender: str) -> list[Trip]:
     """Every echo request that ``sender`` sent, in the order of sending.
 
     Raises:
-        TestbedError: tshark fails, or packets are missing from the capture.
+        TestbedError: packets are missing from the capture.
     """
-    rows = [
-        dict(zip(_NAMES, row, strict=True)) for row in fields(capture, "icmp or icmpv6", *_NAMES)
-    ]
-    return list(_trips(rows, cables, sender))
+    echoes = (row for row in rows if row["icmp.type"] or row["icmpv6.type"])
+    return list(_trips(echoes, cables, sender))
 
 
-def _trips(rows: Iterable[Mapping[str, str]], cables: Cables, sender: str) -> Iterator[Trip]:
+def _trips(rows: Iterable[Row], cables: Cables, sender: str) -> Iterator[Trip]:
     requests: dict[tuple[Family, str, int], list[Seen]] = defaultdict(list)
     replies: dict[tuple[Family, str, int], list[Seen]] = defaultdict(list)
     for row in rows:
-        family: Family = "IPv4" if row["icmp.type"] else "IPv6"
+        family = _family(row)
         kind = row["icmp.type"] or row["icmpv6.type"]
         ident = row["icmp.ident"] or row["icmpv6.echo.identifier"]
         number = row["icmp.seq"] or row["icmpv6.echo.sequence_number"]
@@ -129,45 +164,53 @@ def _trips(rows: Iterable[Mapping[str, str]], cables: Cables, sender: str) -> It
         yield Trip(key[0], key[2], min(one.time_ns for one in seen), answered_ns, there, back)
 
 
-def last_heard_ns(capture: Path, at: str, display_filter: str, mac: str, before_ns: int) -> int:
-    """When the last packet of a protocol came to an interface from its neighbour there.
+def last_heard_ns(
+    rows: Iterable[Row],
+    protocol: Protocol,
+    family: Family,
+    cable: str,
+    mac: str,
+    before_ns: int,
+) -> int:
+    """When a router last heard its neighbour on a cable: a Hello, BGP's or BFD's message.
 
     Args:
-        capture: of that interface.
-        at: the interface, ``node/interface``.
-        display_filter: the protocol, as tshark names it.
-        mac: the neighbour's address on that link.
-        before_ns: when the link went silent; later packets do not count.
+        rows: a capture with that cable.
+        protocol: what was said.
+        family: and over what.
+        cable: the interface at which the cable is captured, ``node/interface``.
+        mac: the neighbour's address on that cable.
+        before_ns: when the cable went silent; later packets do not count.
 
     Raises:
-        TestbedError: there was none.
+        TestbedError: nothing was heard.
     """
-    chosen = f'({display_filter}) && frame.interface_name == "{at}" && eth.src == {mac}'
-    times = [time_ns(row[0]) for row in fields(capture, chosen, "frame.time_epoch")]
+    times = [
+        time_ns(row["frame.time_epoch"])
+        for row in rows
+        if row["frame.interface_name"] == cable
+        and row["eth.src"] == mac
+        and _family(row) == family
+        and _says(row, protocol)
+    ]
     earlier = [moment for moment in times if moment <= before_ns]
     if not earlier:
-        raise TestbedError(f"no packet passes {chosen!r}", where=str(capture))
+        raise TestbedError(f"nothing of {protocol} over {family} comes from {mac}", where=cable)
     return max(earlier)
 
 
-def fields(capture: Path, display_filter: str, *names: str) -> list[list[str]]:
-    """Fields of the packets that pass a display filter, as tshark prints them.
+def _says(row: Row, protocol: Protocol) -> bool:
+    match protocol:
+        case "OSPFv2" | "OSPFv3":
+            return row["ospf.msg"] == _HELLO
+        case "BGP":  # what is captured of TCP is BGP; a mere acknowledgement says nothing
+            return row["tcp.len"] not in ("", "0")
+        case "BFD":
+            return row["udp.dstport"] == _BFD_PORT
 
-    Raises:
-        TestbedError: tshark fails; its own words are in the error.
-    """
-    command = ["tshark", "-n", "-r", str(capture), "-Y", display_filter, "-T", "fields"]
-    for name in names:
-        command += ["-e", name]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("tshark: ")]
-        raise TestbedError(
-            "; ".join(lines) or f"tshark fails with status {result.returncode}",
-            where=str(capture),
-            hint=f"the display filter was {display_filter!r}",
-        )
-    return [line.split("\t") for line in result.stdout.splitlines()]
+
+def _family(row: Row) -> Family:
+    return "IPv4" if row["ip.ttl"] else "IPv6"
 
 
 def time_ns(epoch: str) -> int:
