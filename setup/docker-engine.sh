@@ -22,6 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly run=${TESTBED_DOCKER_RUN:-/run/testbed-docker}
 readonly data=${XDG_CACHE_HOME:-$HOME/.cache}/testbed/docker
 readonly socket=$run/docker.sock pid_file=$run/dockerd.pid place_file=$run/mount-namespace
+readonly machine_socket=${TESTBED_DOCKER_SOCKET:-/var/run/docker.sock} # the variable is for the tests
 readonly log=$data/dockerd.log
 readonly cgroups=${TESTBED_DOCKER_CGROUP:-testbed-docker}
 # Folders that Docker and containerd make, wherever their state is told to be.
@@ -48,7 +49,7 @@ find_engine() {
         echo "$DOCKER_HOST"
         return
     fi
-    for candidate in /var/run/docker.sock "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/docker.sock}" "$socket"; do
+    for candidate in "$machine_socket" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/docker.sock}" "$socket"; do
         if [ -n "$candidate" ] && answers "$candidate"; then
             echo "unix://$candidate"
             return
@@ -79,7 +80,7 @@ remaining() {
     done
     for group in /sys/fs/cgroup/"$cgroups" /sys/fs/cgroup/*/"$cgroups"; do
         if [ -d "$group" ]; then find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null || true; fi
-    done | sort -u
+    done | { grep -vx 0 || true; } | sort -u # 0 is what another pid namespace has: not ours, and to kill 0 is to kill us
 }
 
 # await SECONDS COMMAND...: until the command succeeds.
