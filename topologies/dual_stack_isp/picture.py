@@ -128,7 +128,8 @@ def _lane(
 ) -> Iterator[str]:
     one = next(known for known in FAMILIES if known == family)
     sent = [trip.sent_ns for trip in of_family(trips, one)]
-    after = dict(zip(sent, [*sent[1:], scale.end_ns], strict=True))  # to the next one's sending
+    # A packet's stretch lasts until the next one is sent.
+    after = dict(zip(sent, [*sent[1:], scale.end_ns], strict=False))
     for way in ways(trips, one):
         number = min(kinds.index((way.there, way.back)), _WAYS - 1)
         label = f"{way.trips} answered: {' '.join(way.there)}"

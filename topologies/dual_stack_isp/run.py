@@ -16,6 +16,7 @@ from testbed.scenarios.scenario_lab import ScenarioLab
 from topologies.dual_stack_isp import account
 from topologies.dual_stack_isp.account import FAMILIES, Outage, Way, seconds
 from topologies.dual_stack_isp.addresses import WWW, WWW_V6
+from topologies.dual_stack_isp.picture import draw
 from topologies.dual_stack_isp.wire import (
     ECHOES,
     ROUTING,
@@ -119,6 +120,8 @@ def _tell(lab: Lab, kept: Journey) -> None:
 
 def _keep(evidence: Evidence, kept: Journey) -> None:
     zero_ns = kept.marks[1][1] if len(kept.marks) > 2 else kept.mark_ns("begin")
+    name = kept.path.stem if len(kept.marks) <= 2 else kept.marks[1][0]
+    evidence.drawing(name, draw(name, kept.trips, kept.records, kept.marks))
     evidence.file("The pings, OSPF, BGP and BFD, on every cable", kept.path)
     evidence.table(
         "What was done",

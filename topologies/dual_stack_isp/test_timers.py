@@ -84,14 +84,14 @@ def _silence(
     file = f"{link}.pcapng"
     with journey(lab, evidence, file, every_s=every_s, listen_s=period_s + 1) as (kept, note):
         lab.sleep(5 * every_s)
-        note("goes silent")
+        note(f"{link} goes silent")
         lab.impair(link, Impairment(loss=1.0))
         lab.sleep(longest_s + 5)
-        note("speaks again")
+        note(f"{link} speaks again")
         lab.impair(link, Impairment())
         await_settled(lab, ISP)
         lab.sleep(5 * every_s)
-    silent_ns = kept.mark_ns("goes silent")
+    silent_ns = kept.mark_ns(f"{link} goes silent")
     rows = given_up(lab.topology, link, timers, kept.records, kept.rows, silent_ns)
     keep(evidence, rows, silent_ns)
     return Silence(kept, silent_ns, rows)
