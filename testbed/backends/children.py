@@ -37,13 +37,24 @@ class Children:
                 future.set_result(os.waitstatus_to_exitcode(status))
 
 
+_LONGEST_DEATH = 2.0
+"""Seconds for a killed process to end.  One in a container that is paused does not, and one that
+waits for a broken device does not, either; they end with the lab."""
+
+
 async def end_group(process: Process, number: int, patience: float) -> int:
-    """Ask a process group to end, insist after ``patience`` seconds; returns the exit code."""
+    """Ask a process group to end, insist after ``patience`` seconds; returns the exit code.
+
+    One that was killed and does not end is taken for killed.
+    """
     process.signal_group(number)
     try:
         status = await asyncio.wait_for(asyncio.shield(process.ended), patience)
     except TimeoutError:
         process.signal_group(signal.SIGKILL)
-        status = await process.ended
+        try:
+            status = await asyncio.wait_for(asyncio.shield(process.ended), _LONGEST_DEATH)
+        except TimeoutError:
+            status = -signal.SIGKILL
     process.signal_group(signal.SIGKILL)  # helpers it may have left in its group
     return status

@@ -78,6 +78,7 @@ class DockerPlace:
         self._image, self._python = str(made["image"]), made["python"]
         self._path = str(made["path"])
         self._life: socket.socket | None = None
+        self.trouble: str | None = None
         self.health_check = _as_arguments([str(word) for word in made["health_check"]])
         self.package_parent = str(made["package_parent"])
 
@@ -105,10 +106,9 @@ class DockerPlace:
             if time.monotonic() > deadline:
                 raise self._no_answer()
             await asyncio.sleep(_LOOK_EVERY)
-        life.settimeout(patience(_LONGEST_ANSWER))
         try:
             life.send(protocol.request(protocol.LIFE))
-            answer = protocol.receive(life)
+            answer = await _answer(life)
         except OSError:
             answer = None
         if answer is None or answer.kind != protocol.ALIVE:
@@ -137,6 +137,7 @@ class DockerPlace:
 
     def _gone(self) -> None:
         self.let_go()
+        self.trouble = "its container has ended: nothing runs there any more"
         self._note(f"the container of {self.node} has ended: nothing runs there any more")
 
     def _connect(self) -> socket.socket | None:
@@ -144,20 +145,22 @@ class DockerPlace:
         with namespaces.inside_network(self.network, self._home):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            connection.settimeout(patience(_LONGEST_ANSWER))
+            connection.setblocking(False)  # one who does not answer must not stop the whole lab
             connection.connect(protocol.SOCKET_NAME)
         except OSError:
             connection.close()
             return None
         return connection
 
-    def spawn(self, command: Command) -> ContainerProcess:
+    async def spawn(self, command: Command) -> ContainerProcess:
         """Have the agent start a program."""
         connection = self._connect()
         if connection is None:
+            if self._life is not None:
+                raise self._silence(command)
             raise ServiceError("its container has ended", where=self.node)
         try:
-            answer = self._start(connection, command)
+            answer = await self._start(connection, command)
         except BaseException:
             connection.close()
             raise
@@ -171,7 +174,7 @@ class DockerPlace:
             )
         return ContainerProcess(connection, answer.value)
 
-    def _start(self, connection: socket.socket, command: Command) -> protocol.Answer:
+    async def _start(self, connection: socket.socket, command: Command) -> protocol.Answer:
         environment = {**command.environment}
         if environment.get("PATH") == PATH:
             environment["PATH"] = _joined(PATH, self._path)
@@ -184,20 +187,25 @@ class DockerPlace:
                 descriptors=command.descriptors,
                 terminal=command.terminal,
             )
-            answer = protocol.receive(connection)
+            answer = await _answer(connection)
         except ValueError as error:
             return protocol.Answer(protocol.FAILED, 0, str(error))
         except TimeoutError:
-            raise ServiceError(
-                f"cannot run {command.arguments[0]!r}: its container does not answer",
-                where=self.node,
-                hint="is it paused? docker ps",
-            ) from None
+            raise self._silence(command) from None
         except OSError:
             answer = None
         if answer is None:
             raise ServiceError("its container has ended", where=self.node)
+        self.trouble = None
         return answer
+
+    def _silence(self, command: Command) -> ServiceError:
+        self.trouble = "its container does not answer: is it paused? docker ps"
+        return ServiceError(
+            f"cannot run {command.arguments[0]!r}: its container does not answer",
+            where=self.node,
+            hint="is it paused? docker ps",
+        )
 
     def lay(self, files: Mapping[str, str], private: Collection[str]) -> str | None:
         """Write the node's files in the container."""
@@ -224,6 +232,22 @@ def _as_arguments(test: Sequence[str]) -> tuple[str, ...]:
             return ("/bin/sh", "-c", *words)
         case _:
             return ()
+
+
+async def _answer(connection: socket.socket) -> protocol.Answer | None:
+    """What the agent says, while everything else goes on.
+
+    Raises:
+        TimeoutError: it says nothing.
+    """
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(connection, there.set)
+    try:
+        await asyncio.wait_for(there.wait(), patience(_LONGEST_ANSWER))
+    finally:
+        loop.remove_reader(connection)
+    return protocol.receive(connection)
 
 
 def _joined(path: str, other: str) -> str:

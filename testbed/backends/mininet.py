@@ -90,7 +90,7 @@ class MininetBackend:
 
     async def make(self, orders: Sequence[MakeNode]) -> Mapping[str, MininetPlace]:
         """Have Mininet make them; the engine then lays links between them, and Mininet is told."""
-        self._side.start()
+        await self._side.start()
         if self._given.plan.mininet is not None:
             return await self._build(self._given.plan.mininet, orders)
         words = network_in_words(self._given.plan, [order.node for order in orders])

@@ -47,7 +47,7 @@ class Side:
         self._prompts: dict[int, asyncio.Future[int]] = {}
         self._ending = False
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start it, in a file view of its own and the lab's own network namespace.
 
         Raises:
@@ -70,7 +70,7 @@ class Side:
             given.run_folder / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         try:
-            process = place.spawn(
+            process = await place.spawn(
                 Command(
                     (PYTHON, "-m", "testbed.backends.mininet_side"),
                     {

@@ -49,6 +49,7 @@ class NetnsPlace:
         self.python = sys.executable
         self.package_parent = PACKAGE_PARENT  # our own components run from wherever we do
         self.health_check: tuple[str, ...] = ()
+        self.trouble: str | None = None
 
     def lay(self, files: Mapping[str, str], private: Collection[str]) -> str | None:
         """Make the node's file view (a mount namespace) with these files in it."""
@@ -62,7 +63,7 @@ class NetnsPlace:
         self._view = descriptor
         return trouble
 
-    def spawn(self, command: Command) -> LocalProcess:
+    async def spawn(self, command: Command) -> LocalProcess:
         """Start a program in the node's namespaces."""
         assert self._view is not None, "its files are laid before the first program"
         pid = spawn(self._node, self.network, self._view, command)

@@ -95,7 +95,12 @@ class NodePlace(Protocol):
         """
         ...
 
-    def spawn(self, command: Command) -> Process:
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it now, if anything: a container that has ended or does not answer."""
+        ...
+
+    async def spawn(self, command: Command) -> Process:
         """Start a program in the node.
 
         Raises:

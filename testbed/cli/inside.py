@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,12 @@ import typer
 
 from testbed.cli import talk
 from testbed.cli.arguments import LOOK, Environment, Lab, Node, environment
+from testbed.errors import ServiceError
 
 _TERMINAL_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE")
 """What a command must know to draw on the caller's terminal; nothing else crosses over unasked."""
 
+_NO_PROGRAM = os.strerror(errno.ENOENT)
 _BLUE, _PLAIN = "\\[\\e[1;34m\\]", "\\[\\e[0m\\]"
 
 
@@ -60,18 +63,34 @@ def execute(
 def shell(lab: Lab, node: Node, env: Environment = None) -> None:
     """Open a shell in a node.
 
-    It is your $SHELL without your start-up files; its prompt shows the lab and the node, and it
-    leaves no history behind.
+    It is your $SHELL without your start-up files (in a container that has none of that name: its
+    bash or sh); its prompt shows the lab and the node, and it leaves no history behind.
     """
+    wanted = os.environ.get("SHELL") or "/bin/sh"
+    missing: list[str] = []
+    for program in dict.fromkeys((wanted, "/bin/bash", "/bin/sh")):
+        try:
+            raise typer.Exit(_run_shell(program, lab, node, environment(env)))
+        except ServiceError as error:
+            if _NO_PROGRAM not in error.what:
+                raise
+            missing.append(program)
+    raise ServiceError(
+        f"there is no shell: none of {', '.join(missing)}",
+        where=node,
+        hint=f"a program of it can be run all the same: testbed exec {lab} {node} PROGRAM",
+    )
+
+
+def _run_shell(program: str, lab: str, node: str, chosen: dict[str, str]) -> int:
     from testbed.cli.attach import run_attached
     from testbed.cli.terminal import run_on_terminal
 
-    program = os.environ.get("SHELL") or "/bin/sh"
-    variables = {**terminal_variables(), **environment(env)}
+    variables = {**terminal_variables(), **chosen}
     if not (os.isatty(0) and os.isatty(1)):
-        raise typer.Exit(run_attached(lab, node, [program], variables))
+        return run_attached(lab, node, [program], variables)
     command, prompt = shell_command(program, lab, node)
-    raise typer.Exit(run_on_terminal(lab, node, command, {**prompt, **variables}))
+    return run_on_terminal(lab, node, command, {**prompt, **variables})
 
 
 def terminal_variables() -> dict[str, str]:

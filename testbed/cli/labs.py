@@ -16,6 +16,7 @@ import typer
 from testbed.cli import clocks, completion, talk
 from testbed.cli.arguments import LABS, Backend, Json
 from testbed.cli.arguments import backend as known_backend
+from testbed.cli.ground import blame_what_is_missing, machine_for
 from testbed.cli.left_out import topology_of
 from testbed.cli.output import (
     INTERRUPTED,
@@ -31,11 +32,8 @@ from testbed.cli.output import (
 )
 from testbed.errors import (
     LabError,
-    LabExistsError,
     LabNotFoundError,
-    MissingFeatureError,
     TestbedError,
-    TopologyError,
 )
 
 if TYPE_CHECKING:
@@ -137,7 +135,7 @@ def up(
     model = _model(topology, mininet_topo, mininet_args, seed, backend)
     machine = None
     if (kernel, clock, seed, start) != ("host", "auto", None, None):
-        machine = _machine(model, kernel, clock, seed, start)
+        machine = machine_for(model, backend, kernel, clock, seed, start)
     with _ending_signals():
         lab = _bring_up(model, name or model.name, runs, machine, backend, attached=foreground)
         try:
@@ -187,28 +185,6 @@ def _model(
     return replace(mininet_topology(mininet_topo, options=words), seed=seed or 0)
 
 
-def _machine(
-    model: Model, kernel: str, clock: str, seed: int | None, start: str | None
-) -> Machine | None:
-    """The guest that is asked for or needed, if any."""
-    from testbed.guest.availability import no_guest_here
-    from testbed.plan import make_plan
-    from testbed.scenarios.choice import GUEST, Choice
-    from testbed.scenarios.needs import missing
-    from testbed.scenarios.placement import Kernels, place
-
-    choice = Choice.of(kernel, clock, seed=seed, start=start)
-    needs = [feature for feature, _ in make_plan(model).needs]
-    placement = place(needs, choice, Kernels(missing, no_guest_here))
-    if placement.refused:
-        raise LabError(placement.refused, hint="testbed doctor tells what this machine has")
-    if placement.kernel != GUEST:
-        return None
-    if choice.kernel != GUEST:
-        tell(f"in a guest: {placement.why}")
-    return choice.machine(placement.clock)
-
-
 def _bring_up(
     model: Model,
     name: str,
@@ -232,7 +208,7 @@ def _bring_up(
                         model, name=name, attached=attached, backend=backend, progress=progress
                     )
                 except TestbedError as error:
-                    _blame_what_is_missing(model, error)
+                    blame_what_is_missing(model, backend, error)
                     raise
             from testbed.guest.interactive.bring_up import up_in_guest
 
@@ -244,29 +220,6 @@ def _bring_up(
             _await_gone(name)
         tell(f"interrupted: nothing of {name} is running")
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _blame_what_is_missing(model: Model, error: TestbedError) -> None:
-    """A lab did not come up: is it because this machine lacks what the topology needs?
-
-    It is asked only now: trying out the kernel takes longer than bringing up a lab.
-
-    Raises:
-        MissingFeatureError: that is so.
-    """
-    from testbed.scenarios.needs import missing, needs_of_topology
-
-    if isinstance(error, LabExistsError | TopologyError):
-        return
-    for need in needs_of_topology(model):
-        why = missing(need.name)
-        if why is not None:
-            raise MissingFeatureError(
-                f"{why}; the lab needs it, and did not come up ({error.what})",
-                where=need.place,
-                hint="testbed doctor says what would provide it; testbed up --kernel guest may "
-                "have it",
-            ) from error
 
 
 def _bury(name: str) -> bool:

@@ -8,6 +8,7 @@ the node's interfaces.  So several daemons of one kind run side by side and the 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def node_view(
     try:
         libc.mount("sysfs", "/sys", "sysfs", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
     except KernelError as error:
-        missing = f"/sys shows the host's interfaces, not the node's ({error.what})"
+        if not _sys_is_ours():  # who made this namespace may have mounted it already
+            missing = f"/sys shows the host's interfaces, not the node's ({error.what})"
     for folder in OVERLAID:
         if Path(folder).is_dir():
             _overlay(Path(f"{_LAB_STORE}/{node}{folder}"), folder, files, private)
@@ -71,6 +73,16 @@ def node_view(
         if path.startswith("/run/"):
             _write(Path(path), content, path in private)
     return missing
+
+
+def _sys_is_ours() -> bool:
+    """Does /sys show the interfaces of the present network namespace?"""
+    folder = Path("/sys/class/net")
+    try:
+        shown = {(int(path.read_text()), path.parent.name) for path in folder.glob("*/ifindex")}
+    except (OSError, ValueError):
+        return False
+    return shown == set(socket.if_nameindex())
 
 
 def _overlay(store: Path, folder: str, files: Mapping[str, str], private: Collection[str]) -> None:

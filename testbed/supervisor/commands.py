@@ -88,7 +88,7 @@ class Commands:
                 "Mininet made no node of this lab, so it has no mininet> prompt",
                 hint="testbed up LAB --backend mininet gives it one",
             )
-        return self._nodes.spawn(node, command)
+        return await self._nodes.spawn(node, command)
 
     async def _follow(self, channel: Channel, process: Process) -> int:
         """Wait for the end, passing on signals; end it when the caller is gone."""

@@ -67,7 +67,7 @@ class Nodes:
         with namespaces.inside_network(self[name].place.network, self.home):
             yield
 
-    def spawn(self, name: str, command: Command) -> Process:
+    async def spawn(self, name: str, command: Command) -> Process:
         """Start a program in a node.
 
         Raises:
@@ -75,7 +75,7 @@ class Nodes:
             KernelError: one of the node's own files cannot be laid.
         """
         self.lay(name)
-        return self[name].place.spawn(command)
+        return await self[name].place.spawn(command)
 
     def lay(self, name: str) -> None:
         """Give a node its own files, if it has not got them yet.

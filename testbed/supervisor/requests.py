@@ -91,7 +91,7 @@ class Requests:
                     "name": node.name,
                     "role": node.role,
                     "backend": node.backend,
-                    "trouble": node.trouble,
+                    "trouble": node.trouble or node.place.trouble,
                 }
                 for node in lab.nodes
             ],

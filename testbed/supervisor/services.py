@@ -50,6 +50,7 @@ class Services:
         self._running: dict[str, Running] = {}
         self._known: dict[str, tuple[str, Service]] = {}
         self._order: list[str] = []
+        self._starting: set[str] = set()
 
     def states(self) -> dict[str, str]:
         """``node/service`` to ``starting``, ``ready``, ``stopped`` or ``exited N``."""
@@ -100,8 +101,14 @@ class Services:
         before = self._running.get(key)
         if before is not None and not before.process.ended.done():
             raise ServiceError(f"service {key!r} runs already", hint="restart it instead")
+        if key in self._starting:
+            raise ServiceError(f"service {key!r} is being started", hint="wait until it is ready")
         self._known.setdefault(key, (node, service))
-        running = self._launch(node, service)
+        self._starting.add(key)
+        try:
+            running = await self._launch(node, service)
+        finally:
+            self._starting.discard(key)
         condition = Condition(
             service.ready,
             nodes=self._nodes,
@@ -162,7 +169,7 @@ class Services:
         for running in self._running.values():
             self._collect(running)
 
-    def _launch(self, node: str, service: Service) -> Running:
+    async def _launch(self, node: str, service: Service) -> Running:
         key = f"{node}/{service.name}"
         place = self._nodes[node].place
         folder = self._service_folder(node, service)
@@ -197,7 +204,7 @@ class Services:
         arguments = tuple(self._fill(argument, folder, place) for argument in service.command)
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            process = self._nodes.spawn(
+            process = await self._nodes.spawn(
                 node,
                 Command(
                     arguments,
@@ -267,7 +274,7 @@ class Services:
         """Run a short program in the node to see whether a condition holds."""
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            process = self._nodes.spawn(
+            process = await self._nodes.spawn(
                 node,
                 Command(arguments, {"PATH": PATH}, "/", (nothing, nothing, nothing)),
             )
