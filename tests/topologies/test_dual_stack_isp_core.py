@@ -11,10 +11,11 @@ from testbed.model import Builder
 from topologies.dual_stack_isp.addresses import INSIDE_V4, INSIDE_V6, ends_v4, ends_v6
 from topologies.dual_stack_isp.core import CoreLink, Isp, add_isp, isp_routers
 from topologies.dual_stack_isp.state import (
+    PREFERRED,
     adjacencies,
     expected_adjacencies,
     forwarding,
-    preferred_hops,
+    hops_of,
 )
 from topologies.dual_stack_isp.topology import CUSTOMER, small_isp, the_isp, topology
 
@@ -77,7 +78,7 @@ def test_what_is_expected_of_the_lab_is_in_its_topology(isp: Isp) -> None:
     ports = {(end.node, end.name) for link in built.links for end in link.ends}
     for node, protocol, place in expected_adjacencies(isp):
         assert (node, place) in ports or protocol == "BGP"
-    for (node, _), (interface,) in preferred_hops().items():
+    for (node, _), (interface,) in hops_of(PREFERRED).items():
         assert (node, interface) in ports
 
 

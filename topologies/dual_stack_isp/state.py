@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -22,7 +22,14 @@ Forwarding: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 PREFERRED = ("pc", "cpe", "pe1", "p1", "br1", "transit-a", CONTENT, "www")
 """The way from pc to www while all is well; the way back is the same."""
 
+TO_WWW = (str(CONTENT_V4), str(CONTENT_V6))
+"""The prefixes of the server's network."""
+
+ANNOUNCED = (str(CUSTOMERS_V4), str(CUSTOMERS_V6))
+"""What the world is told of the ISP."""
+
 _SETTLE_S = 120.0
+_MIN_LS_INTERVAL_S = 5.0
 
 
 def expected_adjacencies(isp: Isp) -> set[Adjacency]:
@@ -62,20 +69,53 @@ def forwarding(records: Iterable[Record]) -> Forwarding:
     return table
 
 
-def preferred_hops() -> dict[tuple[str, str], tuple[str, ...]]:
-    """What :func:`forwarding` must have for packets to go the preferred way, both ways."""
-    routers = PREFERRED[2:-1]
-    customer_v4, customer_v6 = CUSTOMER.prefixes
+def hops_of(way: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What :func:`forwarding` must have for packets to go that way from pc to www, and back."""
+    routers = way[2:-1]
     wanted: dict[tuple[str, str], tuple[str, ...]] = {}
     for here, further in pairwise(routers):
-        for prefix in (str(CONTENT_V4), str(CONTENT_V6)):
+        for prefix in TO_WWW:
             wanted[here, prefix] = (further,)
     for further, here in pairwise(routers):
-        inside = here in ("p1", "br1")
-        theirs = (customer_v4, customer_v6) if inside else (str(CUSTOMERS_V4), str(CUSTOMERS_V6))
-        for prefix in theirs:
+        # Inside the ISP the customer's own prefixes count, outside what it announces.
+        outside = here == CONTENT or here.startswith("transit")
+        for prefix in ANNOUNCED if outside else CUSTOMER.prefixes:
             wanted[here, prefix] = (further,)
     return wanted
+
+
+def await_way(lab: Lab, way: Sequence[str]) -> None:
+    """Wait until every router on a way forwards by it, there and back.
+
+    Raises:
+        LabError: one does not.
+    """
+    hops = hops_of(way)
+
+    def there(records: list[Record]) -> bool:
+        table = forwarding(records)
+        return all(table.get(key) == wanted for key, wanted in hops.items())
+
+    lab.wait_for(there, f"the way by {' '.join(way)}", timeout=_SETTLE_S)
+
+
+def await_quiet(lab: Lab, isp: Isp) -> None:
+    """As :func:`await_settled`, and until no router has told of a change for a while.
+
+    A router that has just told of one tells of the next only after MinLSInterval (5 s, RFC 2328
+    appendix B): a failure that comes too early is another experiment.
+
+    Raises:
+        LabError: the network does not settle.
+    """
+    await_settled(lab, isp)
+    told = [
+        record.time_ns
+        for record in lab.events()
+        if isinstance(record.event, AdjacencyUp | AdjacencyDown)
+    ]
+    since_s = (lab.clock.now_ns() - max(told)) / 1e9
+    lab.sleep(max(0.0, _MIN_LS_INTERVAL_S + 1 - since_s))
 
 
 def await_settled(lab: Lab, isp: Isp) -> None:
@@ -84,7 +124,7 @@ def await_settled(lab: Lab, isp: Isp) -> None:
     Raises:
         LabError: they do not.
     """
-    adjacent, hops = expected_adjacencies(isp), preferred_hops()
+    adjacent, hops = expected_adjacencies(isp), hops_of(PREFERRED)
 
     def settled(records: list[Record]) -> bool:
         table = forwarding(records)
@@ -122,7 +162,3 @@ def await_down(lab: Lab, gone: Iterable[Adjacency]) -> None:
         f"the end of {sorted(wanted)}",
         timeout=2 * _SETTLE_S,
     )
-
-
-TO_WWW = (str(CONTENT_V4), str(CONTENT_V6))
-"""The prefixes of the server's network."""

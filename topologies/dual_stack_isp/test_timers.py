@@ -19,7 +19,7 @@ from topologies.dual_stack_isp.account import FAMILIES
 from topologies.dual_stack_isp.core import USUAL
 from topologies.dual_stack_isp.needed import MARKS
 from topologies.dual_stack_isp.run import Journey, journey
-from topologies.dual_stack_isp.state import PREFERRED, await_settled
+from topologies.dual_stack_isp.state import PREFERRED, await_quiet, await_settled
 from topologies.dual_stack_isp.timers import GivenUp, Timer, given_up, keep
 from topologies.dual_stack_isp.topology import RING_BFD, small_isp
 from topologies.dual_stack_isp.topology import topology as dual_stack_isp
@@ -63,8 +63,8 @@ def topology() -> Topology:
 
 
 @pytest.fixture(autouse=True)
-def _is_settled(lab: ScenarioLab) -> None:
-    await_settled(lab, ISP)
+def _is_quiet(lab: ScenarioLab) -> None:
+    await_quiet(lab, ISP)
 
 
 def _silence(
