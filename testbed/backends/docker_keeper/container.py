@@ -33,12 +33,10 @@ CAPABILITIES = (
 """What every node may.  Of Docker's usual ones AUDIT_WRITE, MKNOD and SETFCAP are left out: no
 network function makes devices or gives files capabilities."""
 
-READ_ONLY = (
-    *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"),
-    *(f"/proc/sys/{part}" for part in ("abi", "debug", "dev", "fs", "kernel", "user", "vm")),
-)
-"""What Docker makes read-only, but for ``/proc/sys/net``: those settings are of the container's own
-network, and routing daemons write them."""
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger")
+_OWN_SETTINGS = "net"
+"""Of ``/proc/sys``: these settings are of the container's own network, and routing daemons write
+them."""
 
 _TOKEN = "TESTBED_CONTAINER"  # noqa: S105  # no password: tells a container's process from others
 _SHARED_USERS = "0 0 4294967295"
@@ -186,7 +184,7 @@ def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) 
             healthcheck={"test": ["NONE"]},  # the lab itself asks, when it wants to know
             environment={_TOKEN: token},
             labels=labels.of_node(order.node),
-            host_config={**limits, "ReadonlyPaths": list(READ_ONLY)},
+            host_config={**limits, "ReadonlyPaths": _read_only()},
         )
         container = client.containers.get(created["Id"])
         container.start()
@@ -209,6 +207,13 @@ def make(client: DockerClient, order: Order, labels: LabLabels, shared: Shared) 
         image=order.reference,
         health_check=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
     )
+
+
+def _read_only() -> list[str]:
+    """What Docker makes read-only, but for the settings of the container's own network."""
+    settings = sorted(entry.name for entry in Path("/proc/sys").iterdir())
+    others = (f"/proc/sys/{name}" for name in settings if name != _OWN_SETTINGS)
+    return [*_READ_ONLY, *others]
 
 
 def _variable(environment: Sequence[str], name: str) -> str:

@@ -17,9 +17,6 @@ from testbed.model import Builder, Topology
 from tests.backends.docker.image import PYTHON, import_image
 from tests.lab.conftest import unique
 
-PLAIN = "testbed-test/plain:latest"
-WITH_PYTHON = "testbed-test/python:latest"
-
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[DockerClient]:
@@ -44,17 +41,17 @@ def plain(client: DockerClient) -> Iterator[str]:
         'ENTRYPOINT ["/bin/false"]',
         'HEALTHCHECK --interval=1h CMD ["test", "-e", "/run/healthy"]',
     ]
-    import_image(client, "plain", changes)
-    yield PLAIN
-    client.images.remove(PLAIN, force=True)
+    name = import_image(client, "plain", changes)
+    yield name
+    client.images.remove(name, force=True)
 
 
 @pytest.fixture(scope="session")
 def with_python(client: DockerClient) -> Iterator[str]:
     """An image that can run our components."""
-    import_image(client, "python", [f"LABEL testbed.python={PYTHON}"], python=True)
-    yield WITH_PYTHON
-    client.images.remove(WITH_PYTHON, force=True)
+    name = import_image(client, "python", [f"LABEL testbed.python={PYTHON}"], python=True)
+    yield name
+    client.images.remove(name, force=True)
 
 
 @pytest.fixture

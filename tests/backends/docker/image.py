@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -81,16 +82,18 @@ def _archive(folders: Sequence[str], *, python: bool) -> bytes:
 
 def import_image(
     client: DockerClient,
-    tag: str,
+    name: str,
     changes: Sequence[str] = (),
     *,
     folders: Sequence[str] = (),
     python: bool = False,
-) -> None:
-    """Make an image ``testbed-test/TAG`` of them, and of more (empty) folders."""
+) -> str:
+    """Make an image of them, and of more (empty) folders; returns what it is called.
+
+    Its name is this test process's own: another one may use the engine at the same time.
+    """
+    repository, tag = f"testbed-test/{name}", f"of-{os.getpid()}"
     client.api.import_image_from_data(
-        _archive(folders, python=python),
-        repository=f"testbed-test/{tag}",
-        tag="latest",
-        changes=list(changes),
+        _archive(folders, python=python), repository=repository, tag=tag, changes=list(changes)
     )
+    return f"{repository}:{tag}"

@@ -130,6 +130,14 @@ def test_the_engine_confines_it(lab: Lab, client: DockerClient) -> None:
     bounding = lab.run("alice", ["grep", "CapBnd", "/proc/self/status"]).stdout.split()[1]
     assert bin(int(bounding, 16)).count("1") == len(CAPABILITIES)
     assert lab.run("alice", ["mknod", "/tmp/device", "c", "1", "3"]).status != 0
+    # Of the kernel's settings it may write those of its own network and no others.
+    for key, status in (("net/ipv4/ip_default_ttl", 0), ("kernel/panic", 2), ("vm/swappiness", 2)):
+        write = f"old=$(cat /proc/sys/{key}) && echo $old >/proc/sys/{key}"
+        assert lab.run("alice", ["sh", "-c", write]).status == status, key
+    mounts = [line.split() for line in lab.get("alice", "/proc/self/mountinfo").splitlines()]
+    read_only = {words[4] for words in mounts if "ro" in words[5].split(",")}
+    settings = {str(path) for path in Path("/proc/sys").iterdir()}
+    assert settings - read_only == {"/proc/sys/net"}
 
 
 def test_a_service_gets_its_capabilities_and_devices_and_no_other_node_does(

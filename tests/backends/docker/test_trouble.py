@@ -148,8 +148,7 @@ def test_one_bad_container_and_none_of_the_good_ones_stay(
     client: DockerClient, plain: str, tmp_path: Path
 ) -> None:
     """What the engine refuses only when it starts the container."""
-    bad = "testbed-test/bad:latest"
-    import_image(client, "bad", folders=[AGENT])  # where our first process should be put
+    bad = import_image(client, "bad", folders=[AGENT])  # where our first process should be put
     lab = Builder("halfway")
     for number in range(4):
         lab.host(f"good{number}", backend="docker", image=plain)
