@@ -67,7 +67,7 @@ class Twice(Topo):
     """Two links between the same two nodes."""
 
     def build(self):
-        left, right = self.addHost("h1"), self.addHost("h2")
+        left, right = self.addHost("host_1"), self.addHost("h2")
         self.addLink(left, right)
         self.addLink(left, right, params1={"ip": "10.9.0.1/24"}, params2={"ip": "10.9.0.2/24"})
 
