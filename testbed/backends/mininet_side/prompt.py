@@ -27,6 +27,7 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _SENTINEL = chr(127)
 """The prompt of a node's shell, as Mininet has it."""
 _PATIENCE_MS = 500
+_INTERRUPTS = 3
 
 
 class Prompt(CLI):
@@ -193,7 +194,13 @@ def _answers(node: Any, word: str) -> bool:
 
 
 def _stop_commands(net: Mininet) -> None:
+    """End what runs in the foreground of the nodes' shells, as far as it lets itself be ended."""
     for node in _nodes(net):
-        if node.waiting:
+        poll = select.poll()
+        poll.register(node.stdout, select.POLLIN)
+        for _ in range(_INTERRUPTS):  # iperf, for one, wants to be told twice
+            if not node.waiting:
+                break
             node.sendInt()
-            node.waitOutput()
+            while node.waiting and (node.readbuf or poll.poll(_PATIENCE_MS)):
+                node.monitor()

@@ -104,7 +104,7 @@ class Serving:
         os.close(descriptor)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        self._untidy = code < 0
+        self._untidy = code != 0
         self._channel.send({"ended": pid, "status": code})
 
 

@@ -149,6 +149,17 @@ def is_down(record: Record) -> bool:
     return isinstance(record.event, LabDown)
 
 
+def test_a_prompt_that_is_told_to_end_does(campus_lab: Lab) -> None:
+    """Also while a program runs that passes over Ctrl-C."""
+    deaf = "sh -c 'trap : INT; echo begun; while :; do sleep 0.1; done'"
+    with campus_lab.start("@mininet", [f"d {deaf}"]) as command:
+        wait_until(lambda: "begun" in command.output_so_far(), "the program to run")
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(20).status == 128 + signal.SIGTERM
+    campus_lab.run("d", ["pkill", "-KILL", "-f", "trap : INT"], check=True)
+    assert say(campus_lab, "d echo again") == "again\n"
+
+
 def test_the_side_that_ends_takes_the_lab_down(up: Up) -> None:
     lab = up(two_hosts())
     supervisor = os.pidfd_open(lab.pid)
