@@ -18,7 +18,7 @@ from typing import Literal
 
 from testbed.model import Builder
 from testbed.peers.frr.router import Bfd, Bgp, BgpNeighbor, FrrRouter, OspfInterface
-from testbed.peers.frr.service import IMAGE, frr_files, frr_services
+from testbed.peers.frr.service import frr_files, frr_services
 from topologies.dual_stack_isp.addresses import (
     CUSTOMERS_V4,
     CUSTOMERS_V6,
@@ -246,7 +246,6 @@ def add_isp(lab: Builder, isp: Isp) -> None:
             routes=_static_routes(isp, name),
             services=frr_services(router, names),
             files=frr_files(router),
-            image=IMAGE,
             sysctls=_NO_REDIRECTS,
         )
     for link in isp.links:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.model import Builder, Ready, Service
 from testbed.peers.frr.router import Bgp, BgpNeighbor, FrrRouter
-from testbed.peers.frr.service import IMAGE, frr_files, frr_services
+from testbed.peers.frr.service import frr_files, frr_services
 from topologies.dual_stack_isp.addresses import (
     CONTENT_AS,
     CONTENT_V4,
@@ -37,7 +37,6 @@ def add_internet(lab: Builder, isp: Isp) -> None:
             routes=[f"{CONTENT_V6} blackhole"] if router.name == CONTENT else [],
             services=frr_services(router, names),
             files=frr_files(router),
-            image=IMAGE,
         )
     lab.host(
         "www",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -43,30 +44,41 @@ def expected_adjacencies(isp: Isp) -> set[Adjacency]:
     return found
 
 
-def adjacencies(records: Iterable[Record]) -> set[Adjacency]:
-    """All that are up by what the routers have told; without BFD's sessions."""
-    up: set[Adjacency] = set()
-    for record in records:
-        event = record.event
-        if not isinstance(event, AdjacencyUp | AdjacencyDown) or event.protocol == "BFD":
-            continue
-        place = event.address if event.protocol == "BGP" else event.interface
-        key = (record.node or "", event.protocol, place or "")
-        if isinstance(event, AdjacencyUp):
-            up.add(key)
-        else:
-            up.discard(key)
-    return up
+@dataclass(slots=True)
+class Known:
+    """What the records up to now add up to; more of them are added in the order in which they came.
+
+    ``up`` are the adjacencies that are up, without BFD's sessions; ``hops`` by which interfaces a
+    router forwards the routes that its daemons made.
+    """
+
+    up: set[Adjacency] = field(default_factory=set)
+    hops: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _taken: int = 0
+
+    def take(self, records: Sequence[Record]) -> Known:
+        """Take in those of the records that were not there the last time."""
+        for record in records[self._taken :]:
+            event, node = record.event, record.node or ""
+            if isinstance(event, RouteChanged):
+                names = tuple(hop.rpartition("dev ")[2] for hop in event.now)
+                self.hops[node, event.prefix] = names
+            elif isinstance(event, AdjacencyUp | AdjacencyDown) and event.protocol != "BFD":
+                place = event.address if event.protocol == "BGP" else event.interface
+                change = self.up.add if isinstance(event, AdjacencyUp) else self.up.discard
+                change((node, event.protocol, place or ""))
+        self._taken = len(records)
+        return self
 
 
-def forwarding(records: Iterable[Record]) -> Forwarding:
-    """By which interfaces every router forwards the routes that its daemons made."""
-    table: dict[tuple[str, str], tuple[str, ...]] = {}
-    for record in records:
-        if isinstance(record.event, RouteChanged):
-            hops = tuple(hop.rpartition("dev ")[2] for hop in record.event.now)
-            table[record.node or "", record.event.prefix] = hops
-    return table
+def adjacencies(records: Sequence[Record]) -> set[Adjacency]:
+    """All that are up by what the routers have told."""
+    return Known().take(records).up
+
+
+def forwarding(records: Sequence[Record]) -> Forwarding:
+    """By which interfaces every router forwards."""
+    return Known().take(records).hops
 
 
 def hops_of(way: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -90,10 +102,10 @@ def await_way(lab: Lab, way: Sequence[str]) -> None:
     Raises:
         LabError: one does not.
     """
-    hops = hops_of(way)
+    hops, known = hops_of(way), Known()
 
     def there(records: list[Record]) -> bool:
-        table = forwarding(records)
+        table = known.take(records).hops
         return all(table.get(key) == wanted for key, wanted in hops.items())
 
     lab.wait_for(there, f"the way by {' '.join(way)}", timeout=_SETTLE_S)
@@ -124,11 +136,11 @@ def await_settled(lab: Lab, isp: Isp) -> None:
     Raises:
         LabError: they do not.
     """
-    adjacent, hops = expected_adjacencies(isp), hops_of(PREFERRED)
+    adjacent, hops, known = expected_adjacencies(isp), hops_of(PREFERRED), Known()
 
     def settled(records: list[Record]) -> bool:
-        table = forwarding(records)
-        return adjacent <= adjacencies(records) and all(
+        table = known.take(records).hops
+        return adjacent <= known.up and all(
             table.get(key) == wanted for key, wanted in hops.items()
         )
 
@@ -141,10 +153,10 @@ def await_hop(lab: Lab, node: str, prefixes: Iterable[str], interface: str) -> N
     Raises:
         LabError: it does not.
     """
-    wanted = list(prefixes)
+    wanted, known = list(prefixes), Known()
 
     def there(records: list[Record]) -> bool:
-        table = forwarding(records)
+        table = known.take(records).hops
         return all(table.get((node, prefix)) == (interface,) for prefix in wanted)
 
     lab.wait_for(there, f"{node} to forward by {interface}", timeout=_SETTLE_S)
@@ -156,9 +168,9 @@ def await_down(lab: Lab, gone: Iterable[Adjacency]) -> None:
     Raises:
         LabError: they do not.
     """
-    wanted = set(gone)
+    wanted, known = set(gone), Known()
     lab.wait_for(
-        lambda records: not wanted & adjacencies(records),
+        lambda records: not wanted & known.take(records).up,
         f"the end of {sorted(wanted)}",
         timeout=2 * _SETTLE_S,
     )
