@@ -15,9 +15,6 @@ FOLDER = "/run/frr"
 NEEDS = ("vtysh",)
 """What a scenario with an FRR router must have: the program comes with the daemons."""
 
-IMAGE = "router"
-"""The container image that has FRR at the same paths."""
-
 CAPABILITIES = ("NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SYS_ADMIN")
 """What the daemons ask the kernel for; one that lacks any of it ends at once."""
 
