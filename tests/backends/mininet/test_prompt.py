@@ -164,11 +164,12 @@ def test_the_side_that_ends_takes_the_lab_down(up: Up) -> None:
     lab = up(two_hosts())
     supervisor = os.pidfd_open(lab.pid)
     side = lab.run("alice", ["pgrep", "-of", "mininet_side"]).stdout.strip()
-    lab.start("alice", ["kill", "-KILL", side])
+    killer = lab.start("alice", ["kill", "-KILL", side])  # held: a command ends with its handle
     wait_until(lambda: bool(select.select([supervisor], [], [], 0)[0]), "the lab to end")
     os.close(supervisor)
     (last,) = (one.event for one in read_events(lab.run_folder / "events.jsonl") if is_down(one))
     assert last == LabDown("its Mininet process was ended by signal 9")
+    assert killer.wait(5).status in (0, -signal.SIGKILL)  # it ends with the lab
 
 
 def test_a_lab_without_mininet_has_no_prompt(tmp_path: Path) -> None:
