@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from testbed.events import Note
 from testbed.model import Topology
 from testbed.peers.frr import show
@@ -27,7 +29,8 @@ from topologies.dual_stack_isp.state import (
 from topologies.dual_stack_isp.topology import small_isp, the_isp
 from topologies.dual_stack_isp.topology import topology as dual_stack_isp
 
-pytestmark = MARKS
+# On a busy machine sessions come and go by their timers; virtual time is nobody's hurry.
+pytestmark = [*MARKS, pytest.mark.needs("virtual-time")]
 BringUp = Callable[[Topology], ScenarioLab]
 
 BY_THE_OTHER_TRANSIT = ("pc", "cpe", "pe1", "p2", "br2", "transit-b", "content", "www")
