@@ -33,6 +33,16 @@ _INTERRUPTS = 3
 class Prompt(CLI):
     """Mininet's own prompt; it leaves no history file behind."""
 
+    identchars = CLI.identchars + "-."  # nodes may be named pc-a1
+
+    def onecmd(self, line: str) -> bool:
+        """Do a line; what Mininet stumbles over ends the line and not the session."""
+        try:
+            return bool(super().onecmd(line))
+        except Exception as problem:  # noqa: BLE001  # Mininet's commands raise whatever they like
+            error(f"*** {line.strip()}: {type(problem).__name__}: {problem}\n")
+            return False
+
     @classmethod
     def initReadline(cls) -> None:  # noqa: N802  # Mininet's name
         """The lines of this session are remembered in this session only."""

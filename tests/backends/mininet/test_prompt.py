@@ -113,6 +113,20 @@ def test_complaints_are_an_exit_code(campus_lab: Lab) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "one\ntwo\n", "")
 
 
+def test_a_line_that_mininet_stumbles_over_ends_no_session(up: Up) -> None:
+    """And nodes with a hyphen in their name are nodes, too."""
+    builder = Builder("hyphens")
+    builder.host("pc-a1")
+    builder.host("six-only")
+    builder.link("lan", "pc-a1:eth0 192.0.2.1/24 2001:db8::1/64", "six-only:eth0 2001:db8::2/64")
+    lab = up(builder.build())
+    lines = ("pc-a1 echo $((6*7))", "x -1", "six-only echo still here")
+    ran = run("mininet", lab.name, stdin="".join(f"{line}\n" for line in lines))
+    first, stumbled, last = ran.stdout.splitlines()
+    assert (ran.returncode, first, last) == (1, "42", "still here"), ran
+    assert stumbled.startswith("*** x -1: "), ran
+
+
 def test_a_session_on_a_terminal(campus_lab: Lab, terminal: Open, tmp_path: Path) -> None:
     at = terminal("mininet", campus_lab.name, HOME=str(tmp_path), TERM="dumb")
     at.expect("mininet> ")
