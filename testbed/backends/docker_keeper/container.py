@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,27 +101,46 @@ def check_orders(client: DockerClient, orders: Sequence[Order]) -> None:
     """Is everything there that these containers are made from?
 
     Raises:
-        MissingFeatureError: an image or a device is not; says which and what to do.
+        MissingFeatureError: images or devices are not; says which, all of them, and what to do.
     """
-    from docker.errors import ImageNotFound
+    missing = list(_missing(client, orders))
+    if len(missing) == 1:
+        raise missing[0]
+    if missing:
+        listing = "".join(f"\n  {one.where}: {one.what}" for one in missing)
+        hints = "; ".join(dict.fromkeys(str(one.hint) for one in missing))
+        raise MissingFeatureError(f"{len(missing)} things are missing here:{listing}", hint=hints)
 
-    there: set[str] = set()
+
+def _missing(client: DockerClient, orders: Sequence[Order]) -> Iterator[MissingFeatureError]:
+    """Each image and each device once, with the first node that wants it."""
+    known: set[str] = set()
     for order in orders:
         for device in order.devices:
-            if not _is_device(device):
-                raise MissingFeatureError(
+            if device not in known and not _is_device(device):
+                yield MissingFeatureError(
                     f"there is no device {device} on this machine, which a service needs",
                     where=f"node {order.node}",
                     hint="testbed doctor says what would provide it",
                 )
-        if order.reference in there:
+            known.add(device)
+        if order.reference in known:
             continue
+        known.add(order.reference)
         with explained(f"look for the image {order.reference}", f"node {order.node}"):
-            try:
-                client.images.get(order.reference)
-            except ImageNotFound:
-                raise _no_image(order) from None
-        there.add(order.reference)
+            there = _has_image(client, order.reference)
+        if not there:
+            yield _no_image(order)
+
+
+def _has_image(client: DockerClient, reference: str) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(reference)
+    except ImageNotFound:
+        return False
+    return True
 
 
 def _is_device(path: str) -> bool:

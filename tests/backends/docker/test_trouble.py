@@ -48,6 +48,19 @@ def test_an_image_that_is_not_there(client: DockerClient, tmp_path: Path) -> Non
     assert "docker" not in (tmp_path / "events.jsonl").read_text()
 
 
+def test_everything_that_is_not_there_is_told_at_once(client: DockerClient, tmp_path: Path) -> None:
+    lab = Builder("lacking")
+    lab.host("a", backend="docker", image="none-such")
+    lab.host("b", backend="docker", image="example/router:9")
+    lab.host("c", backend="docker", image="example/router:9")
+    assert _refused(lab.build(), tmp_path) == (
+        "2 things are missing here:\n"
+        "  node a: there is no container image testbed/none-such:latest\n"
+        "  node b: there is no container image example/router:9\n"
+        "  hint: build ours: make images; get it: docker pull example/router:9"
+    )
+
+
 def test_a_device_that_is_not_there(plain: str, tmp_path: Path) -> None:
     for path in ("/dev/no-such-device", "/dev/fd"):
         service = Service("one", ("true",), devices=(path,))
