@@ -57,11 +57,16 @@ def test_both_kinds_in_one_run(kernel: GuestKernel, site: Site) -> None:
         "test_hours": "passed",
         "test_wrong": "failure",
     }
-    assert junit["test_here"][1] == {"kernel": "host", "clock": "real"}
+    assert junit["test_here"][1] == {"backend": "netns", "kernel": "host", "clock": "real"}
     properties = junit["test_hours"][1]
     assert float(properties.pop("virtual_seconds")) > 86400
     reason = "virtual time is needed"
-    assert properties == {"kernel": "guest", "clock": "virtual", "kernel_reason": reason}
+    assert properties == {
+        "backend": "netns",
+        "kernel": "guest",
+        "clock": "virtual",
+        "kernel_reason": reason,
+    }
 
     report = json.loads((site.run_folder / "report.json").read_text())
     assert report["counts"] == {"failed": 1, "error": 0, "skipped": 1, "passed": 2}
